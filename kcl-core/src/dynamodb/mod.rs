@@ -1,0 +1,1 @@
+//! Lease and fleet store in a DynamoDB table, in the format of KCL 3.5.

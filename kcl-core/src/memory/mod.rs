@@ -1,0 +1,1 @@
+//! Lease and fleet store in memory: the reference of the semantics, with scripted faults.

@@ -1,0 +1,1 @@
+//! Pure decisions: snapshots in, plans with reasons out.

@@ -1,0 +1,46 @@
+//! Where workers tell each other about themselves.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::types::{
+    Heartbeat, Incarnation, LeaderRow, LeaseKey, RowProblem, StoreError, WorkerId, WorkerRow, WriteOutcome,
+};
+
+/// Worker rows and the leader row. In KCL 3.5's single table they stand beside the leases, and a scan of the
+/// [`LeaseStore`](super::LeaseStore) yields them all together; the trait is separate because another team may keep them
+/// elsewhere, and because lease logic need not know of it.
+///
+/// # Contract
+/// The outcomes mean what they mean for leases. Inboxes are sets: adding a key twice is adding it once.
+#[async_trait]
+pub trait FleetStore: Debug + Send + Sync + 'static {
+    /// Writes the first heartbeat of a process, whoever's row was there before: a restarted worker takes over its own id,
+    /// and the process that had it learns so from its next heartbeat. The inbox is kept. Answers `Applied` with the row,
+    /// or `Refused`/`Unknown`.
+    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow>;
+
+    /// Writes a heartbeat if the row still carries this incarnation, removing the handled keys from the inbox.
+    /// `Conflict` means that another process took the worker id over; `Missing` that the row was removed.
+    async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow>;
+
+    /// Removes the worker's own row if it still carries this incarnation.
+    async fn leave(&self, worker: &WorkerId, incarnation: &Incarnation) -> WriteOutcome<WorkerRow>;
+
+    /// One worker's row, read consistently. `Ok(None)` if there is none; unreadable rows are `Ok(Some(Err(..)))`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the row could not be fetched.
+    async fn worker(&self, worker: &WorkerId) -> Result<Option<Result<WorkerRow, RowProblem>>, StoreError>;
+
+    /// Puts a lease key into a worker's inbox, if the row is there and a worker of this library wrote it (otherwise the
+    /// write would make a row that KCL reads as a lease): else `Missing`, or `Conflict` for a foreign row.
+    async fn notify(&self, worker: &WorkerId, lease: &LeaseKey) -> WriteOutcome<WorkerRow>;
+
+    /// The leader lock, read consistently. `Ok(None)` if there is none; an unreadable row is `Ok(Some(Err(..)))`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the row could not be fetched.
+    async fn leader(&self) -> Result<Option<Result<LeaderRow, RowProblem>>, StoreError>;
+}

@@ -1,0 +1,148 @@
+//! Where records come from.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::types::{BytePermit, Position, RecordBatch, Shard, ShardEnd, ShardRef, StreamId, Timestamp};
+
+/// Streams: lists shards and opens them for reading.
+///
+/// # Contract
+/// - [`list_shards`](StreamSource::list_shards) yields every shard that the stream still knows, open and closed, from
+///   every page.
+/// - [`open`](StreamSource::open) does no IO worth speaking of and cannot fail: a connection, an iterator or a subscription
+///   is a disposable cache of a position, made when it is needed and made anew when it is lost.
+#[async_trait]
+pub trait StreamSource: Debug + Send + Sync + 'static {
+    /// All shards of the stream, and the service's own time of the answer.
+    ///
+    /// # Errors
+    /// [`SourceError`]; `NotFound` if there is no such stream.
+    async fn list_shards(&self, stream: &StreamId) -> Result<ListedShards, SourceError>;
+
+    /// A reader of one shard from a position on.
+    fn open(&self, shard: &ShardRef, position: Position) -> Box<dyn ShardReader>;
+}
+
+/// A listing of all shards of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedShards {
+    /// Every shard, open and closed, in order of shard id.
+    pub shards: Vec<Shard>,
+    /// The service's clock when it began to answer, never later: LATEST is pinned to it. Absent if the service does not
+    /// say; then the worker's own clock must do.
+    pub service_time: Option<Timestamp>,
+}
+
+impl ListedShards {
+    /// A listing.
+    pub fn new(shards: Vec<Shard>, service_time: Option<Timestamp>) -> Self {
+        ListedShards { shards, service_time }
+    }
+}
+
+/// Reads one shard in order.
+///
+/// # Contract
+/// - [`next`](ShardReader::next) yields each record once, in sequence order, none left out, from the position on. After an
+///   error the same call continues where it stood: nothing is lost or repeated by it.
+/// - Both methods are cancel safe: a future that is dropped before it is ready has consumed nothing.
+/// - Throttling, expired iterators and the end of a subscription are no errors: the reader waits or starts anew.
+#[async_trait]
+pub trait ShardReader: Send {
+    /// Waits until a fetch is worth making: the read limits allow it, and at the tip the idle time has passed. No byte
+    /// permit is held meanwhile.
+    async fn ready(&mut self);
+
+    /// The bytes that the next answer is expected to hold: what to ask the budget for.
+    fn demand(&self) -> usize;
+
+    /// Fetches what comes next, bounded by the permit, which then belongs to the batch. An answer may be empty: the lag it
+    /// carries is news too.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError>;
+}
+
+/// One answer of a reader.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// The records, perhaps none.
+    pub batch: RecordBatch,
+    /// How far behind the tip the answer was, if the source tells.
+    pub lag: Option<Duration>,
+    /// Present if nothing follows: the shard is closed, and this was its last answer.
+    pub end: Option<ShardEnd>,
+}
+
+impl Fetched {
+    /// An answer with records.
+    pub fn new(batch: RecordBatch, lag: Option<Duration>, end: Option<ShardEnd>) -> Self {
+        Fetched { batch, lag, end }
+    }
+}
+
+/// Why a stream could not be listed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// There is no such stream.
+    #[error("stream {stream} does not exist in this account and region: {message}")]
+    NotFound {
+        /// The stream that was asked for.
+        stream: String,
+        /// The service's words.
+        message: String,
+    },
+    /// The service asks for fewer calls.
+    #[error("the stream's service throttles: {0}")]
+    Throttled(String),
+    /// The service cannot be reached, did not answer in time, or failed inside.
+    #[error("the stream's service is not available: {0}")]
+    Unavailable(String),
+    /// The credentials do not allow the call.
+    #[error("the stream's service refuses access: {0}")]
+    Denied(String),
+    /// The service refuses the request itself.
+    #[error("the stream's service refuses the request: {0}")]
+    Invalid(String),
+}
+
+impl SourceError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            SourceError::Throttled(_) | SourceError::Unavailable(_) => true,
+            SourceError::NotFound { .. } | SourceError::Denied(_) | SourceError::Invalid(_) => false,
+        }
+    }
+}
+
+/// Why a shard could not be read. The runtime tries again for ever with growing delays and reports the shard as stalled
+/// meanwhile; it never skips.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The shard, or its stream, is gone.
+    #[error("shard {shard} is not there: {message}")]
+    NotFound {
+        /// The shard that was read.
+        shard: String,
+        /// The service's words.
+        message: String,
+    },
+    /// The service cannot be reached, did not answer in time, or failed inside.
+    #[error("the stream's service is not available: {0}")]
+    Unavailable(String),
+    /// The credentials do not allow the call, or the key that encrypts the stream cannot be used.
+    #[error("the stream's service refuses access: {0}")]
+    Denied(String),
+    /// The service's answer or refusal makes no sense here.
+    #[error("the shard cannot be read: {0}")]
+    Invalid(String),
+}

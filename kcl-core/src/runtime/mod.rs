@@ -1,0 +1,1 @@
+//! The async shell: drives the pure parts, decides nothing.

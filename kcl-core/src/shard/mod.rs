@@ -1,0 +1,1 @@
+//! The life of one shard on one worker, as pure state.

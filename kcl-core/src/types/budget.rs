@@ -1,0 +1,64 @@
+//! The right to hold a number of bytes in memory, as a value that travels with the data.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Takes back bytes that a [`BytePermit`] no longer needs.
+pub trait ByteAccount: Send + Sync {
+    /// `bytes` are free again.
+    fn give_back(&self, bytes: usize);
+    /// `bytes` more are in use than were asked for: a response was larger than foreseen.
+    fn overdraw(&self, bytes: usize);
+}
+
+/// The right to hold up to [`bytes`](BytePermit::bytes) in memory. Dropping it gives them back.
+///
+/// A fetch starts only with a permit; the permit then belongs to the buffer of the batch and comes back when the last
+/// record of it is dropped or detached.
+pub struct BytePermit {
+    bytes: usize,
+    account: Option<Arc<dyn ByteAccount>>,
+}
+
+impl BytePermit {
+    /// A permit over bytes that were taken from `account`.
+    pub fn new(bytes: usize, account: Arc<dyn ByteAccount>) -> Self {
+        BytePermit { bytes, account: Some(account) }
+    }
+
+    /// A permit that nobody counts, for tests and for code without a budget.
+    pub fn unlimited() -> Self {
+        BytePermit { bytes: usize::MAX, account: None }
+    }
+
+    /// How many bytes may be held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes the permit fit what really arrived: gives back what was not needed, or overdraws the account by what came
+    /// on top.
+    pub fn resize(&mut self, actual: usize) {
+        let Some(account) = &self.account else { return };
+        match actual.cmp(&self.bytes) {
+            std::cmp::Ordering::Less => account.give_back(self.bytes - actual),
+            std::cmp::Ordering::Greater => account.overdraw(actual - self.bytes),
+            std::cmp::Ordering::Equal => {}
+        }
+        self.bytes = actual;
+    }
+}
+
+impl Drop for BytePermit {
+    fn drop(&mut self) {
+        if let Some(account) = &self.account {
+            account.give_back(self.bytes);
+        }
+    }
+}
+
+impl fmt::Debug for BytePermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BytePermit({})", self.bytes)
+    }
+}

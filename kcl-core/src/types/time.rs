@@ -1,0 +1,151 @@
+//! Time as values: a monotonic [`Moment`], a wall-clock [`Timestamp`], and back-off delays from an attempt and a seed.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A point on the monotonic clock of this process, which also counts the time a machine was suspended.
+///
+/// Moments of two machines are never compared. A moment can be made from a number in a test and printed in a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// The moment that lies `since` after the clock's origin.
+    pub const fn from_origin(since: Duration) -> Self {
+        Moment(since)
+    }
+
+    /// How long after the clock's origin this is.
+    pub const fn since_origin(self) -> Duration {
+        self.0
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is not earlier.
+    pub fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment `before` earlier, not before the clock's origin.
+    pub fn saturating_sub(self, before: Duration) -> Moment {
+        Moment(self.0.saturating_sub(before))
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Moment;
+    fn add(self, later: Duration) -> Moment {
+        Moment(self.0.saturating_add(later))
+    }
+}
+
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}s", self.0.as_secs_f64())
+    }
+}
+
+/// Wall time in whole milliseconds since 1970-01-01 UTC. Only stored and shown, never used to judge another machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Timestamp(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The time from `earlier` to this; zero if `earlier` is not earlier.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Timestamp(match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => millis(after),
+            Err(before) => -millis(before.duration()),
+        })
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(stamp: Timestamp) -> SystemTime {
+        let span = Duration::from_millis(stamp.0.unsigned_abs());
+        if stamp.0 >= 0 { UNIX_EPOCH + span } else { UNIX_EPOCH - span }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(stamp) => write!(f, "{stamp}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Exponential back-off with jitter, as a value: the delay depends on the attempt and the random number alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The delay before jitter after the first failure.
+    pub first: Duration,
+    /// No delay is longer than this.
+    pub most: Duration,
+}
+
+impl Backoff {
+    /// The delay after the given number of failures (1 = the first), between half and all of the exponential value.
+    ///
+    /// Half of the value is kept so that a failing call is never repeated at once by all who failed together.
+    pub fn delay(&self, failures: u32, random: u64) -> Duration {
+        let exponent = failures.saturating_sub(1).min(20);
+        let full = self.first.saturating_mul(1 << exponent).min(self.most);
+        let half = full / 2;
+        let spread = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
+        half + Duration::from_micros(if spread == 0 { 0 } else { random % (spread + 1) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_limit_and_never_vanishes() {
+        let backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(30) };
+        for failures in 1..40 {
+            for random in [0, 1, 49_999, u64::MAX] {
+                let delay = backoff.delay(failures, random);
+                assert!(
+                    delay >= Duration::from_millis(50) && delay <= Duration::from_secs(30),
+                    "{failures}: {delay:?}"
+                );
+            }
+        }
+        assert!(backoff.delay(30, 0) >= Duration::from_secs(15));
+    }
+
+    #[test]
+    fn timestamps_survive_the_way_to_system_time_and_back() {
+        for millis in [0, 1, -1, 1_795_257_281_123, -86_400_000] {
+            let stamp = Timestamp::from_millis(millis);
+            assert_eq!(Timestamp::from(SystemTime::from(stamp)), stamp);
+        }
+        assert_eq!(Timestamp::from_millis(1_500).to_string(), "1970-01-01T00:00:01.5Z");
+    }
+}
