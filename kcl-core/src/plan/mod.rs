@@ -1,1 +1,7 @@
-//! Pure decisions: snapshots in, plans with reasons out.
+//! Pure decisions: snapshots in, plans with reasons out. No IO, no clock, no randomness, no logging.
+
+pub(crate) mod assignment;
+pub(crate) mod fleet_view;
+pub(crate) mod holding;
+pub(crate) mod shard_sync;
+pub(crate) mod transition;

@@ -280,7 +280,18 @@ impl ShardRef {
 
     /// The key of this shard's lease in a table that serves one stream.
     pub fn lease_key(&self) -> LeaseKey {
-        LeaseKey(self.id.0.clone())
+        LeaseKey::of_shard(None, &self.id)
+    }
+}
+
+impl LeaseKey {
+    /// The key of a shard's lease: the shard id alone in a table that serves one stream, after the serialised stream in
+    /// one that serves several.
+    pub fn of_shard(stream: Option<&str>, shard: &ShardId) -> LeaseKey {
+        match stream {
+            None => LeaseKey(shard.0.clone()),
+            Some(stream) => LeaseKey(format!("{stream}:{shard}").into()),
+        }
     }
 }
 

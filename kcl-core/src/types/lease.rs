@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{Checkpoint, Epoch, HashRange, LeaseKey, ShardId, Timestamp, WorkerId};
+use super::{Checkpoint, Epoch, HashRange, InvalidId, LeaseKey, ShardId, Timestamp, WorkerId};
 
 /// A row of the lease table that says who reads a shard and how far it is.
 ///
@@ -121,6 +121,22 @@ impl Lease {
     /// The fencing epoch; a row that this library never wrote has epoch 0.
     pub fn epoch(&self) -> Epoch {
         self.epoch.unwrap_or_default()
+    }
+
+    /// The id of the shard that the lease is for.
+    ///
+    /// # Errors
+    /// If the key of a single-stream lease is not spelled like a shard id.
+    pub fn shard_id(&self) -> Result<ShardId, InvalidId> {
+        match &self.multi_stream {
+            Some(multi) => Ok(multi.shard.clone()),
+            None => ShardId::new(self.key.as_str()),
+        }
+    }
+
+    /// The key of the lease of another shard of the same stream.
+    pub fn sibling_key(&self, shard: &ShardId) -> LeaseKey {
+        LeaseKey::of_shard(self.multi_stream.as_ref().map(|multi| multi.stream.as_str()), shard)
     }
 
     /// Whether the shard is processed to its end.

@@ -1,0 +1,194 @@
+//! Which leases must exist: the shard list and the rows in, the leases to create out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::settings::InitialPosition;
+use crate::types::{Checkpoint, ChildShard, Lease, LeaseKey, Shard, ShardId, Timestamp, WorkerId};
+
+/// Who creates rows, when, and where new shards begin.
+#[derive(Debug, Clone)]
+pub(crate) struct Creation {
+    pub(crate) start: InitialPosition,
+    /// The instant to which LATEST is pinned: the service's clock when it listed the shards.
+    pub(crate) listed_at: Timestamp,
+    pub(crate) creator: WorkerId,
+    /// Unix seconds: where the counters of new rows start, so that fencing tokens grow if a row is ever made anew.
+    pub(crate) counter: u64,
+}
+
+impl Creation {
+    fn lease(&self, key: LeaseKey, checkpoint: Checkpoint, start: Option<Timestamp>) -> Lease {
+        let mut lease = Lease::unowned(key, checkpoint, self.counter);
+        lease.start = start;
+        lease.last_owner = Some(self.creator.clone());
+        lease
+    }
+
+    /// Where a shard begins that no lease leads to.
+    fn initial(&self) -> (Checkpoint, Option<Timestamp>) {
+        match self.start {
+            InitialPosition::TrimHorizon => (Checkpoint::TrimHorizon, None),
+            InitialPosition::Latest => (Checkpoint::Latest, Some(self.listed_at)),
+            InitialPosition::AtTimestamp(instant) => (Checkpoint::AtTimestamp, Some(instant)),
+        }
+    }
+}
+
+/// What is to be done about a shard of the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It has a row and is not processed to its end.
+    Open,
+    /// It has a row and is processed to its end.
+    Ended,
+    /// Its row is missing and is due now.
+    Due,
+    /// It lies below a shard that is open or due: its row is made when that one ends.
+    Below,
+    /// It was closed before the start and is not read.
+    Skipped,
+}
+
+/// The leases that are missing, in the order of the listing. Only the oldest level of each lineage is created: lower levels
+/// follow when their parents end, so children are never read before all of their parents.
+///
+/// A shard whose parents have all ended is due (a worker died before it made the row). A shard to which no row leads begins
+/// at the start: with TRIM_HORIZON or an instant its oldest listed ancestors do, open or closed; with LATEST only open ones.
+pub(crate) fn missing_leases(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Vec<Lease> {
+    let listed: BTreeMap<&ShardId, &Shard> = shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let mut sync = Sync { listed, rows, creation, standings: BTreeMap::new() };
+    shards
+        .iter()
+        .filter(|shard| sync.standing(&shard.id) == Some(Standing::Due))
+        .map(|shard| sync_lease(shard, rows, creation))
+        .collect()
+}
+
+struct Sync<'a> {
+    listed: BTreeMap<&'a ShardId, &'a Shard>,
+    rows: &'a BTreeMap<LeaseKey, &'a Lease>,
+    creation: &'a Creation,
+    standings: BTreeMap<&'a ShardId, Standing>,
+}
+
+impl<'a> Sync<'a> {
+    /// The standing of a shard; `None` for one that is neither listed nor has a row.
+    ///
+    /// Lineages are walked with a stack of our own, so that no listing, however deep, can exhaust the thread's.
+    fn standing(&mut self, shard: &ShardId) -> Option<Standing> {
+        if let Some(standing) = self.by_row(shard) {
+            return Some(standing);
+        }
+        let (&start, _) = self.listed.get_key_value(shard)?;
+        let mut stack = vec![start];
+        let mut open: BTreeSet<&ShardId> = BTreeSet::new();
+        while let Some(&next) = stack.last() {
+            let Some(&shard) = self.listed.get(next) else {
+                stack.pop();
+                continue;
+            };
+            // A listing whose parents form a circle is nonsense, but must not hang us: the second visit decides.
+            let first_visit = open.insert(next);
+            let unknown: Vec<&ShardId> = shard
+                .parents()
+                .filter(|id| first_visit && !self.standings.contains_key(id) && self.by_row(id).is_none())
+                .filter_map(|id| self.listed.get_key_value(id).map(|(&id, _)| id))
+                .collect();
+            if unknown.is_empty() {
+                let standing = self.judge(shard);
+                self.standings.insert(next, standing);
+                stack.pop();
+            } else {
+                stack.extend(unknown);
+            }
+        }
+        self.standings.get(shard).copied()
+    }
+
+    fn by_row(&self, shard: &ShardId) -> Option<Standing> {
+        let row = self.rows.get(&LeaseKey::of_shard(None, shard))?;
+        Some(if row.is_ended() { Standing::Ended } else { Standing::Open })
+    }
+
+    fn judge(&self, shard: &Shard) -> Standing {
+        if let Some(standing) = self.by_row(&shard.id) {
+            return standing;
+        }
+        let parents: Vec<Standing> = shard
+            .parents()
+            .filter_map(|parent| self.by_row(parent).or_else(|| self.standings.get(parent).copied()))
+            .collect();
+        if parents.iter().any(|p| matches!(p, Standing::Open | Standing::Due | Standing::Below)) {
+            Standing::Below
+        } else if parents.contains(&Standing::Ended) {
+            Standing::Due
+        } else if shard.is_closed() && self.creation.start == InitialPosition::Latest {
+            Standing::Skipped
+        } else {
+            Standing::Due
+        }
+    }
+}
+
+fn sync_lease(shard: &Shard, rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Lease {
+    let parents: Vec<&Lease> =
+        shard.parents().filter_map(|id| rows.get(&LeaseKey::of_shard(None, id)).copied()).collect();
+    let (checkpoint, start) = if parents.is_empty() { creation.initial() } else { child_start(&parents) };
+    let mut lease = creation.lease(LeaseKey::of_shard(None, &shard.id), checkpoint, start);
+    lease.parents = shard.parents().cloned().collect();
+    lease.hash_range = shard.hash_range;
+    lease
+}
+
+/// Where a child begins: with its oldest record, unless no parent was ever read beyond a start at an instant. Then that
+/// instant still lies ahead, and the child starts there too; it would deliver what is older otherwise.
+fn child_start(parents: &[&Lease]) -> (Checkpoint, Option<Timestamp>) {
+    let pinned = |lease: &&Lease| match lease.checkpoint {
+        // A parent that has ended no longer says where it began, but `k_start` remains in its row.
+        Checkpoint::Latest | Checkpoint::AtTimestamp | Checkpoint::ShardEnd => lease.start,
+        Checkpoint::TrimHorizon | Checkpoint::At(_) => None,
+    };
+    let starts: Vec<Timestamp> = parents.iter().filter_map(pinned).collect();
+    match starts.iter().min() {
+        Some(start) if starts.len() == parents.len() => (Checkpoint::AtTimestamp, Some(*start)),
+        _ => (Checkpoint::TrimHorizon, None),
+    }
+}
+
+/// The rows to create for the children that were named at the end of `parent`, and the children that have to wait because
+/// another parent of theirs has no row yet: its finisher creates them.
+///
+/// Without that rule the child of a merge could be read while a grandparent on the other side still is.
+pub(crate) fn children_of(
+    parent: &Lease,
+    children: &[ChildShard],
+    others: &BTreeMap<LeaseKey, Lease>,
+    creation: &Creation,
+) -> (Vec<Lease>, Vec<ShardId>) {
+    let mut due = Vec::new();
+    let mut waiting = Vec::new();
+    for child in children {
+        let others: Vec<Option<&Lease>> = child
+            .parents
+            .iter()
+            .map(|id| parent.sibling_key(id))
+            .filter(|key| *key != parent.key)
+            .map(|key| others.get(&key))
+            .collect();
+        if others.iter().any(Option::is_none) {
+            waiting.push(child.id.clone());
+            continue;
+        }
+        let parents: Vec<&Lease> = others.into_iter().flatten().chain([parent]).collect();
+        let (checkpoint, start) = child_start(&parents);
+        let mut lease = creation.lease(parent.sibling_key(&child.id), checkpoint, start);
+        lease.parents = child.parents.iter().cloned().collect();
+        lease.hash_range = child.hash_range;
+        due.push(lease);
+    }
+    (due, waiting)
+}
+
+#[cfg(test)]
+#[path = "shard_sync_tests.rs"]
+mod tests;

@@ -1,0 +1,215 @@
+//! All settings with their defaults, checked.
+
+use std::time::Duration;
+
+use super::{InitialPosition, PollingSettings, ReadLimit, ReaderKind, Settings, Timings};
+use crate::types::{ApplicationName, StreamId, WorkerId};
+
+/// All settings with their defaults, checked. See the setters of [`Settings`] for what each one means.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct EffectiveSettings {
+    /// [`Settings::application`].
+    pub application: ApplicationName,
+    /// [`Settings::stream`].
+    pub stream: StreamId,
+    /// [`Settings::worker_id`]; absent: one is made at start.
+    pub worker_id: Option<WorkerId>,
+    /// [`Settings::table_name`].
+    pub table_name: ApplicationName,
+    /// [`Settings::start`].
+    pub start: InitialPosition,
+    /// [`Settings::failover_time`].
+    pub failover_time: Duration,
+    /// What follows from the failover time.
+    pub timings: Timings,
+    /// [`Settings::reader`].
+    pub reader: ReaderKind,
+    /// [`Settings::read_limit`] and [`Settings::idle_interval`].
+    pub polling: PollingSettings,
+    /// [`Settings::read_ahead_bytes`].
+    pub read_ahead_bytes: usize,
+    /// [`Settings::checkpoint_interval`] and its limits.
+    pub checkpoint: CheckpointSettings,
+    /// [`Settings::drain_timeout`].
+    pub drain_timeout: Duration,
+    /// [`Settings::max_leases`].
+    pub max_leases: Option<usize>,
+    /// [`Settings::start_timeout`].
+    pub start_timeout: Duration,
+    /// [`Settings::zone`].
+    pub zone: Option<String>,
+}
+
+/// When the runtime stores positions by itself. A stop, a move and the end of a shard always store first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckpointSettings {
+    /// At most this often.
+    pub interval: Duration,
+    /// Early, after this many records.
+    pub max_records: Option<u64>,
+    /// Early, after this many bytes.
+    pub max_bytes: Option<u64>,
+}
+
+/// Settings that cannot work, with every problem listed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("wrong settings: {}", problems.join("; "))]
+pub struct InvalidSettings {
+    /// Each problem, naming the setting and the value.
+    pub problems: Vec<String>,
+}
+
+impl Settings {
+    /// Fills in the defaults and checks everything.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] with every problem, also those that were found when a value was set.
+    pub fn resolve(self) -> Result<EffectiveSettings, InvalidSettings> {
+        let mut check = Check { problems: self.problems };
+        let failover_time = self.failover_time.unwrap_or(Duration::from_secs(10));
+        check.within("failover_time", failover_time, Duration::from_millis(500), Duration::from_secs(600));
+        let timings = Timings::from_failover_time(failover_time);
+
+        let read_limit = self.read_limit.unwrap_or_default();
+        let idle_interval = self.idle_interval.unwrap_or(Duration::from_secs(1));
+        let least_idle = match read_limit {
+            ReadLimit::Service => Duration::from_millis(200),
+            ReadLimit::None => Duration::from_millis(1),
+        };
+        check.within("idle_interval", idle_interval, least_idle, Duration::from_secs(10));
+
+        let drain_timeout = self.drain_timeout.unwrap_or(Duration::from_secs(20));
+        check.within("drain_timeout", drain_timeout, Duration::ZERO, Duration::from_secs(600));
+        let start_timeout = self.start_timeout.unwrap_or(Duration::from_secs(20));
+        check.within("start_timeout", start_timeout, Duration::from_secs(1), Duration::from_secs(30));
+        if let Some(interval) = self.checkpoint_interval {
+            check.within("checkpoint_interval", interval, Duration::from_millis(10), Duration::from_secs(3600));
+        }
+        let interval = self.checkpoint_interval.unwrap_or(timings.renewal);
+
+        let read_ahead = self.read_ahead_bytes.map_or(256 << 20, |bytes| bytes.0);
+        check.at_least("read_ahead_bytes", Some(read_ahead), 1 << 20);
+        check.at_least("checkpoint_max_records", self.checkpoint_max_records, 1);
+        check.at_least("checkpoint_max_bytes", self.checkpoint_max_bytes.map(|bytes| bytes.0), 1);
+        check.at_least("max_leases", self.max_leases, 1);
+        let application = check.required("application", self.application);
+        let stream = check.required("stream", self.stream);
+
+        match (application, stream) {
+            (Some(application), Some(stream)) if check.problems.is_empty() => Ok(EffectiveSettings {
+                table_name: self.table_name.unwrap_or_else(|| application.clone()),
+                application,
+                stream,
+                worker_id: self.worker_id,
+                start: self.start.unwrap_or(InitialPosition::TrimHorizon),
+                failover_time,
+                timings,
+                reader: self.reader.unwrap_or(ReaderKind::Polling),
+                polling: PollingSettings { read_limit, idle_interval },
+                read_ahead_bytes: usize::try_from(read_ahead).unwrap_or(usize::MAX),
+                checkpoint: CheckpointSettings {
+                    interval,
+                    max_records: self.checkpoint_max_records,
+                    max_bytes: self.checkpoint_max_bytes.map(|bytes| bytes.0),
+                },
+                drain_timeout,
+                max_leases: self.max_leases.map(|leases| usize::try_from(leases).unwrap_or(usize::MAX)),
+                start_timeout,
+                zone: self.zone,
+            }),
+            _ => Err(InvalidSettings { problems: check.problems }),
+        }
+    }
+}
+
+/// Collects problems instead of stopping at the first.
+struct Check {
+    problems: Vec<String>,
+}
+
+impl Check {
+    fn within(&mut self, name: &str, value: Duration, least: Duration, most: Duration) {
+        if value < least || value > most {
+            self.problems
+                .push(format!("{name}: {value:?} is out of range, it must lie between {least:?} and {most:?}"));
+        }
+    }
+
+    fn at_least(&mut self, name: &str, value: Option<u64>, least: u64) {
+        if let Some(value) = value.filter(|value| *value < least) {
+            self.problems.push(format!("{name}: {value} is too small, it must be at least {least}"));
+        }
+    }
+
+    fn required<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
+        // A value that was given but was wrong has been reported already.
+        let reported = self.problems.iter().any(|problem| problem.to_lowercase().contains(&format!("{name}:")));
+        if value.is_none() && !reported {
+            self.problems.push(format!("{name}: it is required and has no default"));
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_explicitly_wins_in_the_order_of_the_layers() {
+        let file: Settings =
+            serde_json::from_str(r#"{"failover_time":"20s","idle_interval":"3s","max_leases":7}"#).unwrap();
+        let environment = Settings::from_variables(|name| match name {
+            "KCL_FAILOVER_TIME" => Some("15s".into()),
+            "KCL_ZONE" => Some("eu-1a".into()),
+            "KCL_IDLE_INTERVAL" => Some(String::new()),
+            _ => None,
+        });
+        let code = Settings::new("app", "stream").failover_time(Duration::from_secs(5));
+        let effective = code.or(environment).or(file).resolve().unwrap();
+        assert_eq!(effective.failover_time, Duration::from_secs(5));
+        assert_eq!(effective.polling.idle_interval, Duration::from_secs(3));
+        assert_eq!(effective.zone.as_deref(), Some("eu-1a"));
+        assert_eq!(effective.max_leases, Some(7));
+        assert_eq!(effective.table_name.as_str(), "app");
+    }
+
+    #[test]
+    fn every_problem_is_listed_with_name_and_value() {
+        let error = Settings::new("a", "or ders")
+            .failover_time(Duration::from_millis(10))
+            .max_leases(0)
+            .or(Settings::from_variables(|name| (name == "KCL_START_TIMEOUT").then(|| "soon".into())))
+            .resolve()
+            .unwrap_err();
+        let text = error.to_string();
+        for part in ["\"a\"", "\"or ders\"", "10ms", "max_leases: 0", "KCL_START_TIMEOUT", "\"soon\""] {
+            assert!(text.contains(part), "{text} should name {part}");
+        }
+        assert_eq!(error.problems.len(), 5, "{text}");
+    }
+
+    #[test]
+    fn what_has_no_default_is_required() {
+        let error = Settings::default().resolve().unwrap_err();
+        assert_eq!(error.problems.len(), 2, "{error}");
+    }
+
+    #[test]
+    fn a_file_with_unknown_members_or_wrong_values_is_refused() {
+        let error =
+            serde_json::from_str::<Settings>(r#"{"failover":"20s","idle_interval":3}"#).unwrap_err().to_string();
+        assert!(error.contains("failover: no such setting") && error.contains("idle_interval"), "{error}");
+    }
+
+    #[test]
+    fn timings_follow_from_the_failover_time() {
+        let timings = Settings::new("app", "stream").resolve().unwrap().timings;
+        assert_eq!(timings.attempt, Duration::from_secs(1));
+        assert_eq!(timings.expiry, Duration::from_secs(11));
+        assert_eq!(timings.heartbeat, Duration::from_secs(2));
+        assert_eq!(timings.observation, Duration::from_secs(1));
+    }
+}

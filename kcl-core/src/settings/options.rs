@@ -1,0 +1,213 @@
+//! The options one by one: setters, environment variables and file members come from one list.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use super::value::{Bytes, SettingValue};
+use super::{InitialPosition, ReadLimit, ReaderKind};
+use crate::types::{ApplicationName, StreamId, WorkerId};
+
+macro_rules! options {
+    ($( $(#[$doc:meta])* $name:ident: $type:ty, $variable:literal, $from:ty, |$value:ident| $convert:expr; )*) => {
+        /// The options that were set explicitly, and nothing else. Wrong values are kept as problems and reported by
+        /// [`resolve`](Settings::resolve), all together.
+        ///
+        /// Deserialises from any format with members named like the setters; durations are text (`"10s"`), unknown
+        /// members are refused.
+        #[derive(Debug, Clone, Default)]
+        #[must_use]
+        pub struct Settings {
+            $( pub(super) $name: Option<$type>, )*
+            pub(super) problems: Vec<String>,
+        }
+
+        impl Settings {
+            $(
+                $(#[$doc])*
+                #[doc = ""]
+                #[doc = concat!("Environment: `", $variable, "`. File: `", stringify!($name), "`.")]
+                pub fn $name(mut self, $value: $from) -> Self {
+                    match $convert {
+                        Ok(value) => self.$name = Some(value),
+                        Err(problem) => self.problems.push(format!("{}: {problem}", stringify!($name))),
+                    }
+                    self
+                }
+            )*
+
+            /// Puts these options on top of `lower`: what is not set here is taken from there.
+            pub fn or(mut self, lower: Settings) -> Self {
+                $( if self.$name.is_none() { self.$name = lower.$name; } )*
+                self.problems.extend(lower.problems);
+                self
+            }
+
+            /// Reads the options from variables given by name, as [`from_env`](Settings::from_env) does from the
+            /// environment. An empty variable counts as not set.
+            pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+                let mut settings = Settings::default();
+                $(
+                    if let Some(text) = variable($variable).filter(|text| !text.is_empty()) {
+                        match <$type as SettingValue>::parse(&text) {
+                            Ok(value) => settings.$name = Some(value),
+                            Err(problem) => settings.problems.push(format!("{}: {problem}", $variable)),
+                        }
+                    }
+                )*
+                settings
+            }
+
+            fn from_texts(mut texts: BTreeMap<String, String>) -> Self {
+                let mut settings = Settings::default();
+                $(
+                    if let Some(text) = texts.remove(stringify!($name)) {
+                        match <$type as SettingValue>::parse(&text) {
+                            Ok(value) => settings.$name = Some(value),
+                            Err(problem) => settings.problems.push(format!("{}: {problem}", stringify!($name))),
+                        }
+                    }
+                )*
+                for unknown in texts.into_keys() {
+                    let known = [$(stringify!($name)),*].join(", ");
+                    settings.problems.push(format!("{unknown}: no such setting; there are {known}"));
+                }
+                settings
+            }
+        }
+    };
+}
+
+options! {
+    /// The application: all workers with this name share the shards of the stream. It names the lease table, too.
+    /// Required. Another name is another application that reads everything for itself.
+    application: ApplicationName, "KCL_APPLICATION", impl AsRef<str>, |name| ApplicationName::parse(name.as_ref());
+
+    /// The stream, by name or by ARN. Required, and the same for all workers of an application.
+    stream: StreamId, "KCL_STREAM", impl AsRef<str>, |stream| StreamId::parse(stream.as_ref());
+
+    /// The id of this worker, unique in the fleet. Default: host name and a random part, so that it never collides. With
+    /// an id that stays the same over restarts, a restarted worker has its leases back at once if nobody took them; two
+    /// processes with one id at a time are detected, and the older one ends with an error.
+    worker_id: WorkerId, "KCL_WORKER_ID", impl AsRef<str>, |id| WorkerId::parse(id.as_ref());
+
+    /// The name of the lease table. Default: the application name. All workers of a fleet must agree.
+    table_name: ApplicationName, "KCL_TABLE_NAME", impl AsRef<str>, |name| ApplicationName::parse(name.as_ref());
+
+    /// Where a shard is read from that has no checkpoint yet: `trim-horizon` (default, nothing is left out), `latest`, or an
+    /// instant in RFC 3339. Once a lease exists its checkpoint decides; other workers see the start in the row.
+    start: InitialPosition, "KCL_START", InitialPosition, |start| Ok::<_, String>(start);
+
+    /// How long a worker may be silent before others take its leases (F): `10s` by default, 500 ms to 10 min. Raised, the
+    /// table costs less and a worker survives longer outages of it; a crash then takes longer to be noticed. It must be the
+    /// same in the whole fleet, since each side measures with its own. Renewal, time-outs and the rest follow from it:
+    /// [`Timings`](super::Timings).
+    failover_time: Duration, "KCL_FAILOVER_TIME", Duration, |time| Ok::<_, String>(time);
+
+    /// How shards are read: `polling`. Other workers see no difference.
+    reader: ReaderKind, "KCL_READER", ReaderKind, |reader| Ok::<_, String>(reader);
+
+    /// Whether polling keeps to the service's read limits: `service` (default: per shard 5 calls/s and 2 MB/s, shared
+    /// fairly with other applications) or `none`, for servers without limits. Without, the real service throttles, and
+    /// other applications on the stream feel it.
+    read_limit: ReadLimit, "KCL_READ_LIMIT", ReadLimit, |limit| Ok::<_, String>(limit);
+
+    /// How long a polling reader waits at the tip of a shard before it asks again: `1s` by default, 200 ms to 10 s (from
+    /// 1 ms with `read_limit` none). Raised, records arrive later and calls are saved; below 1 s it takes calls from other
+    /// applications on the stream, who share five per second and shard.
+    idle_interval: Duration, "KCL_IDLE_INTERVAL", Duration, |interval| Ok::<_, String>(interval);
+
+    /// How many bytes of records this worker may hold in memory, in all its shards together: `256MiB` by default, at least
+    /// 1 MiB. Raised, slow handlers on some shards disturb others later; it is memory. Each shard has a fair share of it
+    /// and may always have one call in flight. Other workers see nothing of it.
+    read_ahead_bytes: Bytes, "KCL_READ_AHEAD_BYTES", impl Into<Bytes>, |bytes| Ok::<_, String>(bytes.into());
+
+    /// How often the position of a shard is stored at most: by default with every renewal (F/3), where it costs nothing.
+    /// Shorter intervals mean fewer repeated records after a crash, and a write of their own; longer ones save nothing.
+    checkpoint_interval: Duration, "KCL_CHECKPOINT_INTERVAL", Duration, |interval| Ok::<_, String>(interval);
+
+    /// Store the position early after this many records, per shard. Default: no such limit. At least 1.
+    checkpoint_max_records: u64, "KCL_CHECKPOINT_MAX_RECORDS", u64, |records| Ok::<_, String>(records);
+
+    /// Store the position early after this many bytes of records, per shard. Default: no such limit. At least 1.
+    checkpoint_max_bytes: Bytes, "KCL_CHECKPOINT_MAX_BYTES", impl Into<Bytes>, |bytes| Ok::<_, String>(bytes.into());
+
+    /// How long a worker that stops, or gives a shard away, lets a running handler finish: `20s` by default, at most
+    /// 10 min. Then the handler is cancelled; its records are delivered again elsewhere. It must lie below the time that
+    /// your platform grants between SIGTERM and SIGKILL. Raised, a stop may take longer, and other workers wait as long
+    /// for the shard.
+    drain_timeout: Duration, "KCL_DRAIN_TIMEOUT", Duration, |time| Ok::<_, String>(time);
+
+    /// How many leases this worker holds at most. Default: no limit, at least 1. If the limits of all workers together are
+    /// too low, shards stay unread: visible as leases without owner.
+    max_leases: u64, "KCL_MAX_LEASES", u64, |leases| Ok::<_, String>(leases);
+
+    /// How long the start may wait for an endpoint that cannot be reached before it fails: `20s` by default, at most 30 s.
+    /// A running worker waits for ever.
+    start_timeout: Duration, "KCL_START_TIMEOUT", Duration, |time| Ok::<_, String>(time);
+
+    /// The availability zone of this worker, shown to others in its row. Default: not said.
+    zone: String, "KCL_ZONE", impl Into<String>, |zone| Ok::<_, String>(zone.into());
+}
+
+impl Settings {
+    /// The two settings that have no default: who reads, and what.
+    pub fn new(application: impl AsRef<str>, stream: impl AsRef<str>) -> Self {
+        Settings::default().application(application).stream(stream)
+    }
+
+    /// The options that the environment sets, in variables `KCL_...` named at each setter.
+    pub fn from_env() -> Self {
+        Settings::from_variables(|name| std::env::var(name).ok())
+    }
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Settings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of settings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Settings, A::Error> {
+                let mut texts = BTreeMap::new();
+                while let Some((name, Scalar(text))) = map.next_entry::<String, Scalar>()? {
+                    texts.insert(name, text);
+                }
+                let settings = Settings::from_texts(texts);
+                if settings.problems.is_empty() {
+                    Ok(settings)
+                } else {
+                    Err(de::Error::custom(settings.problems.join("; ")))
+                }
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A text or a number; both are read as text.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a text or a whole number")]
+        enum Raw {
+            Text(String),
+            Number(u64),
+        }
+        Raw::deserialize(deserializer).map(|raw| match raw {
+            Raw::Text(text) => Scalar(text),
+            Raw::Number(number) => Scalar(number.to_string()),
+        })
+    }
+}
