@@ -1,1 +1,13 @@
-//! The life of one shard on one worker, as pure state.
+//! The life of one shard on one worker, as pure state:
+//!
+//! ```text
+//! WaitingForParents -> Initializing -> Reading <-> Retrying -> Draining -> Released
+//!                                         |                        \-> (lease lost from any state) Lost
+//!                                         \-> Ending -> Ended
+//! ```
+//!
+//! [`machine`] takes in what happened and says what to do next; [`progress`] keeps the ledger of what was delivered and
+//! completed. Neither does IO, reads a clock or draws random numbers.
+
+pub(crate) mod machine;
+pub(crate) mod progress;

@@ -1,0 +1,317 @@
+//! The machine against a scripted shell: no runtime, no clock but a number.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::{BytePermit, RecordEntry};
+
+fn millis(millis: u64) -> Moment {
+    Moment::from_origin(Duration::from_millis(millis))
+}
+
+fn settings() -> MachineSettings {
+    MachineSettings {
+        parent_interval: Duration::from_secs(1),
+        backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(30) },
+        queue: 1,
+    }
+}
+
+fn position(number: u64) -> RecordPosition {
+    RecordPosition { sequence: number.to_string().parse().unwrap(), sub: 0 }
+}
+
+fn batch(numbers: std::ops::RangeInclusive<u64>) -> RecordBatch {
+    let entries =
+        numbers.map(|n| RecordEntry::new(n.to_string().parse().unwrap(), "k", Bytes::from_static(b"data"))).collect();
+    RecordBatch::new(entries, None, BytePermit::unlimited())
+}
+
+fn numbers(batch: &RecordBatch) -> Vec<u64> {
+    batch.iter().map(|record| record.sequence_number().as_str().parse().unwrap()).collect()
+}
+
+fn child(name: &str) -> ChildShard {
+    ChildShard::new(crate::types::ShardId::new(name).unwrap(), Vec::new(), None)
+}
+
+/// A machine that is initialised and has fetched one batch, which is being delivered.
+fn delivering(numbers: std::ops::RangeInclusive<u64>) -> ShardMachine {
+    let mut machine = ShardMachine::new(settings(), None, false, millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Initialize)));
+    machine.handle_initialized(Ok(()), millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Fetch)));
+    machine.handle_fetched(batch(numbers), None, millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Deliver { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Fetch)), "the next batch is fetched meanwhile");
+    assert!(machine.poll_action(millis(0)).is_none());
+    machine
+}
+
+#[test]
+fn an_error_delivers_the_same_records_again_after_a_delay_and_reports_a_stall_on_the_third() {
+    let mut machine = delivering(1..=3);
+    let mut now = millis(0);
+    for attempt in 1..=3u32 {
+        machine.handle_processed(Processed::Failed { first: None, error: "no".into() }, now, 0);
+        assert_eq!(machine.safe(), None, "an error never advances the position");
+        if attempt == 3 {
+            let report = machine.poll_action(now);
+            assert!(matches!(report, Some(Action::Report(Report::Stalled { attempts: 3, .. }))), "{report:?}");
+        }
+        assert!(machine.poll_action(now).is_none(), "not at once");
+        now = machine.poll_timeout().unwrap();
+        let Some(Action::Deliver { batch, attempt: next }) = machine.poll_action(now) else { panic!("no delivery") };
+        assert_eq!((numbers(&batch), next), (vec![1, 2, 3], attempt + 1));
+        assert!(batch.iter().all(|record| record.maybe_redelivered()));
+    }
+    machine.handle_processed(Processed::Completed, now, 0);
+    assert!(matches!(machine.poll_action(now), Some(Action::Progress { records: 3, .. })));
+    assert!(matches!(machine.poll_action(now), Some(Action::Report(Report::Recovered))));
+}
+
+#[test]
+fn what_came_before_the_failed_record_is_completed() {
+    let mut machine = delivering(1..=4);
+    let failed = Processed::Failed { first: Some(position(3)), error: "no".into() };
+    machine.handle_processed(failed, millis(0), 0);
+    let Some(Action::Progress { position: safe, records, .. }) = machine.poll_action(millis(0)) else { panic!() };
+    assert_eq!((safe, records), (position(2), 2));
+    let now = machine.poll_timeout().unwrap();
+    let Some(Action::Deliver { batch, .. }) = machine.poll_action(now) else { panic!() };
+    assert_eq!(numbers(&batch), [3, 4]);
+}
+
+#[test]
+fn a_panic_replaces_the_processor_and_delivers_again() {
+    let mut machine = delivering(1..=2);
+    machine.handle_processed(Processed::Panicked { message: "boom".into() }, millis(0), 0);
+    let now = machine.poll_timeout().unwrap();
+    assert!(matches!(machine.poll_action(now), Some(Action::Initialize)));
+    machine.handle_initialized(Ok(()), now, 0);
+    let Some(Action::Deliver { batch, attempt }) = machine.poll_action(now) else { panic!() };
+    assert_eq!((numbers(&batch), attempt), (vec![1, 2], 2));
+}
+
+#[test]
+fn a_lost_lease_cancels_the_handler_and_tells_the_processor() {
+    let mut machine = delivering(1..=2);
+    machine.stop(StopReason::Shutdown, millis(1_000));
+    machine.lose();
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CancelCallback)), "losing beats stopping");
+    assert!(machine.poll_action(millis(0)).is_none());
+    machine.callback_cancelled();
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallLeaseLost)));
+    machine.handle_lease_lost_told();
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Finished(Finish::Lost))));
+    assert_eq!(machine.safe(), None);
+    assert_eq!(machine.poll_timeout(), None);
+}
+
+#[test]
+fn a_stop_lets_the_handler_finish_then_flushes_and_releases() {
+    let mut machine = delivering(1..=2);
+    machine.stop(StopReason::OverShare, millis(1_000));
+    assert!(machine.poll_action(millis(0)).is_none(), "the handler still runs");
+    assert_eq!(machine.poll_timeout(), Some(millis(1_000)));
+    machine.handle_processed(Processed::Completed, millis(10), 0);
+    assert!(matches!(machine.poll_action(millis(10)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(10)), Some(Action::CallShutdownRequested { .. })));
+    machine.handle_shutdown_requested();
+    assert!(matches!(machine.poll_action(millis(11)), Some(Action::Release)));
+    assert!(machine.poll_action(millis(11)).is_none());
+    machine.handle_farewell_written();
+    let finished = machine.poll_action(millis(12));
+    assert!(matches!(finished, Some(Action::Finished(Finish::Released(StopReason::OverShare)))));
+}
+
+#[test]
+fn a_handler_that_does_not_finish_in_time_is_cancelled_and_its_records_are_not_done() {
+    let mut machine = delivering(1..=2);
+    machine.stop(StopReason::Shutdown, millis(1_000));
+    assert!(matches!(machine.poll_action(millis(1_000)), Some(Action::CancelCallback)));
+    machine.callback_cancelled();
+    assert!(matches!(machine.poll_action(millis(1_000)), Some(Action::Release)));
+    assert_eq!(machine.safe(), None);
+}
+
+#[test]
+fn a_stop_is_honoured_while_waiting_for_parents_and_while_retrying() {
+    let mut machine = ShardMachine::new(settings(), None, true, millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CheckParents)));
+    machine.handle_parents(Ok(false), millis(0), 0);
+    assert_eq!(machine.poll_timeout(), Some(millis(1_000)));
+    machine.stop(StopReason::Shutdown, millis(500));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Release)), "no processor was made, none is called");
+
+    let mut machine = delivering(1..=2);
+    machine.handle_processed(Processed::Failed { first: None, error: "no".into() }, millis(0), 0);
+    machine.stop(StopReason::Shutdown, millis(500));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallShutdownRequested { .. })));
+}
+
+#[test]
+fn the_end_is_told_only_after_everything_is_completed_and_written_only_after_it_was_told() {
+    let mut machine = delivering(1..=2);
+    let end = ShardEnd::with_children(vec![child("shardId-1")]);
+    machine.handle_fetched(batch(3..=3), Some(end), millis(0));
+    assert!(machine.poll_action(millis(0)).is_none(), "two batches are not completed yet");
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Deliver { .. })));
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallShardEnded { attempt: 1 })));
+    machine.handle_shard_ended(Err("not yet".into()), millis(0), 0);
+    let now = machine.poll_timeout().unwrap();
+    assert!(matches!(machine.poll_action(now), Some(Action::CallShardEnded { attempt: 2 })));
+    machine.handle_shard_ended(Ok(()), now, 0);
+    assert!(matches!(machine.poll_action(now), Some(Action::WriteEnd { children }) if children.len() == 1));
+    machine.stop(StopReason::Shutdown, now);
+    assert!(machine.poll_action(now).is_none(), "the end that is under way is not given up for a stop");
+    machine.handle_farewell_written();
+    assert!(matches!(machine.poll_action(now), Some(Action::Finished(Finish::Ended))));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever_for_an_end_that_cannot_be_written() {
+    let mut machine = delivering(1..=1);
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    machine.handle_fetched(batch(2..=1), Some(ShardEnd::with_children(vec![child("c")])), millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallShardEnded { .. })));
+    machine.handle_shard_ended(Ok(()), millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::WriteEnd { .. })));
+    machine.stop(StopReason::Shutdown, millis(5_000));
+    machine.handle_end_failed("no listing".into(), millis(10), 0);
+    assert!(matches!(machine.poll_action(millis(10)), Some(Action::CallShutdownRequested { .. })));
+    machine.handle_shutdown_requested();
+    assert!(matches!(machine.poll_action(millis(10)), Some(Action::Release)));
+    machine.handle_farewell_written();
+    let finished = machine.poll_action(millis(10));
+    assert!(matches!(finished, Some(Action::Finished(Finish::Released(StopReason::Shutdown)))));
+}
+
+#[test]
+fn an_end_without_proof_is_a_read_error() {
+    let mut machine = delivering(1..=1);
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    machine.handle_fetched(batch(2..=1), Some(ShardEnd::default()), millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::ProveEnd)));
+    machine.handle_proof(Ok(Proof::NotClosed("it is open".into())), millis(0), 0);
+    let now = machine.poll_timeout().unwrap();
+    assert!(now > millis(0));
+    assert!(matches!(machine.poll_action(now), Some(Action::Fetch)), "reading goes on where it stood");
+}
+
+#[test]
+fn a_tenure_resumes_after_its_checkpoint_and_repeats_an_unopened_aggregate() {
+    for (data, expected) in [(&b"plain"[..], vec![6]), (&[0xF3, 0x89, 0x9A, 0xC2, 1][..], vec![5, 6])] {
+        let stored = RecordPosition { sub: 3, ..position(5) };
+        let mut machine = ShardMachine::new(settings(), Some(stored), false, millis(0));
+        let _ = machine.poll_action(millis(0));
+        machine.handle_initialized(Ok(()), millis(0), 0);
+        let _ = machine.poll_action(millis(0));
+        let entry = |n: u64, data: &'static [u8]| {
+            RecordEntry::new(n.to_string().parse().unwrap(), "k", Bytes::from_static(data))
+        };
+        let fetched = RecordBatch::new(vec![entry(5, data), entry(6, b"x")], None, BytePermit::unlimited());
+        machine.handle_fetched(fetched, None, millis(0));
+        let Some(Action::Deliver { batch, .. }) = machine.poll_action(millis(0)) else { panic!("no delivery") };
+        assert_eq!(numbers(&batch), expected);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Fetch(u64),
+    FetchFails,
+    Process,
+    ProcessFails(u64),
+    Panic,
+    Wait,
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0u64..5).prop_map(Event::Fetch),
+        1 => Just(Event::FetchFails),
+        4 => Just(Event::Process),
+        2 => (0u64..8).prop_map(Event::ProcessFails),
+        1 => Just(Event::Panic),
+        2 => Just(Event::Wait),
+    ]
+}
+
+proptest! {
+    /// Random schedules of a whole tenure: every record is delivered in order, none is skipped, the position never goes
+    /// back and never lies above a record that is not completed, and only one callback runs at a time.
+    #[test]
+    fn no_schedule_skips_reorders_or_overtakes(script in prop::collection::vec(events(), 1..200)) {
+        let mut machine = ShardMachine::new(settings(), None, false, millis(0));
+        let mut now = millis(0);
+        let (mut fetched, mut completed, mut expected_next) = (0u64, 0u64, 1u64);
+        let mut running: Option<RecordBatch> = None;
+        let (mut initializing, mut fetching) = (false, false);
+        let mut safe = 0u64;
+        for event in script {
+            while let Some(action) = machine.poll_action(now) {
+                match action {
+                    Action::Initialize => { prop_assert!(running.is_none()); initializing = true; }
+                    Action::Fetch => { prop_assert!(!fetching); fetching = true; }
+                    Action::Deliver { batch, .. } => {
+                        prop_assert!(running.is_none() && !initializing);
+                        let numbers = numbers(&batch);
+                        prop_assert_eq!(numbers[0], expected_next, "the first that is not completed comes next");
+                        prop_assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]));
+                        running = Some(batch);
+                    }
+                    Action::Progress { position, .. } => {
+                        let position: u64 = position.sequence.as_str().parse().unwrap();
+                        prop_assert!(position > safe && position <= completed);
+                        safe = position;
+                    }
+                    Action::Report(_) => {}
+                    other => prop_assert!(false, "unexpected {:?}", other),
+                }
+            }
+            match event {
+                Event::Fetch(count) if fetching => {
+                    fetching = false;
+                    machine.handle_fetched(batch(fetched + 1..=fetched + count), None, now);
+                    fetched += count;
+                }
+                Event::FetchFails if fetching => {
+                    fetching = false;
+                    machine.handle_fetch_failed("away".into(), now, 3);
+                }
+                Event::Process if initializing => { initializing = false; machine.handle_initialized(Ok(()), now, 1); }
+                Event::Panic if initializing => {
+                    initializing = false;
+                    machine.handle_initialized(Err("no".into()), now, 1);
+                }
+                Event::Process => if let Some(batch) = running.take() {
+                    completed = *numbers(&batch).last().unwrap();
+                    expected_next = completed + 1;
+                    machine.handle_processed(Processed::Completed, now, 1);
+                },
+                Event::ProcessFails(offset) => if let Some(batch) = running.take() {
+                    let first = expected_next + offset;
+                    completed = completed.max(first.min(*numbers(&batch).last().unwrap() + 1) - 1);
+                    expected_next = completed + 1;
+                    let failed = Processed::Failed { first: Some(position(first)), error: "no".into() };
+                    machine.handle_processed(failed, now, 1);
+                },
+                Event::Panic => if running.take().is_some() {
+                    machine.handle_processed(Processed::Panicked { message: "boom".into() }, now, 1);
+                },
+                Event::Wait => if let Some(next) = machine.poll_timeout() { now = next.max(now) },
+                _ => {}
+            }
+        }
+    }
+}
