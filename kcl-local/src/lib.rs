@@ -1,1 +1,55 @@
-//! placeholder
+//! Kinesis Data Streams in a process, with DynamoDB beside it: for demos, tests and simulations.
+//!
+//! One model, reached in four ways:
+//!
+//! - **In code**: [`LocalKinesis`] creates streams, writes, reads and reshards.
+//! - **Under an SDK client in the same process**, without a socket: [`sdk_config`] or [`http_client`].
+//! - **Over HTTP/1.1 and HTTP/2**, for any client in any language: [`serve`], or [`LocalAws`] for both services on
+//!   free ports.
+//! - **As a program**: `local-aws`.
+//!
+//! # Three lines in a test
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kinesis = kcl_local::LocalKinesis::new();
+//! kinesis.create_stream("orders", 2)?;
+//! let client = aws_sdk_kinesis::Client::new(&kcl_local::sdk_config(kinesis, "us-east-1"));
+//!
+//! let shards = client.list_shards().stream_name("orders").send().await?;
+//! assert_eq!(shards.shards().len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Time
+//! The model reads a [`Clock`]: the machine's, one that a test moves by hand ([`ManualClock`]), or one that follows
+//! tokio's paused clock ([`TokioClock`]). Retention, iterators that expire, lag and the states of a stream all follow
+//! it, and so does the `Date` header of every answer.
+//!
+//! # Layers
+//! [`model`] is pure: values and rules, no IO, no clock, no chance. [`LocalKinesis`] puts a lock around each stream
+//! and a clock beside it. The dispatcher turns a name and a body into a call. Connector and server carry bytes.
+
+mod api;
+mod clock;
+mod connector;
+mod dynamodb;
+mod http;
+mod kinesis;
+mod local_aws;
+pub mod model;
+mod server;
+
+pub use clock::{Clock, ManualClock, TokioClock, WallClock};
+pub use connector::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, credentials, http_client, sdk_config};
+pub use dynamodb::{LocalDynamoDb, OpenError};
+pub use http::Service;
+pub use kinesis::{LocalKinesis, Settings};
+pub use local_aws::{Addresses, LocalAws, StartError};
+pub use model::stream::{EntryError, Placed, PutResult, RecordBatch, Retention};
+pub use model::{
+    Account, Encryption, ErrorCode, HashKey, HashRange, NewRecord, NewStream, Record, SequenceNumber, ServiceError,
+    ShardDescription, ShardFilter, ShardId, StartingPosition, StreamMode, StreamStatus, StreamSummary, Timestamp,
+};
+pub use server::serve;

@@ -1,0 +1,76 @@
+//! How bodies are written: the seam for further encodings.
+
+use serde::{Deserialize, Serialize};
+
+use super::read::Records;
+use super::records_json;
+use crate::model::{ErrorCode, ServiceError};
+
+/// An encoding of requests and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// awsJson 1.1.
+    Json,
+}
+
+impl Codec {
+    /// The encoding of a request with this content type. A missing one means JSON, as simple clients leave it out.
+    pub(crate) fn of_content_type(content_type: Option<&str>) -> Result<Self, ServiceError> {
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        match essence {
+            "" | "application/x-amz-json-1.1" | "application/json" => Ok(Self::Json),
+            other => Err(ServiceError::new(
+                ErrorCode::Serialization,
+                format!(
+                    "content type '{other}' is not supported, application/x-amz-json-1.1 is: Java clients switch to it \
+                     with AWS_CBOR_DISABLE=true or -Daws.cborEnabled=false"
+                ),
+            )),
+        }
+    }
+
+    /// The content type of answers.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/x-amz-json-1.1",
+        }
+    }
+
+    pub(crate) fn decode<'a, T: Deserialize<'a>>(self, body: &'a [u8]) -> Result<T, ServiceError> {
+        match self {
+            Self::Json => decode_json(body),
+        }
+    }
+
+    pub(crate) fn encode<T: Serialize>(self, answer: &T) -> Vec<u8> {
+        match self {
+            Self::Json => serde_json::to_vec(answer).expect("answers have string keys and finite numbers"),
+        }
+    }
+
+    /// GetRecords has a way of its own because its answers are large.
+    pub(super) fn encode_records(self, records: &Records) -> Vec<u8> {
+        match self {
+            Self::Json => records_json::encode(records),
+        }
+    }
+
+    pub(crate) fn encode_error(self, error: &ServiceError) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "__type")]
+            code: &'a str,
+            message: &'a str,
+        }
+        self.encode(&Body { code: error.code().as_str(), message: error.message() })
+    }
+}
+
+fn decode_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ServiceError> {
+    // serde would take an array for a structure; the protocol does not.
+    let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if !is_object {
+        return Err(ServiceError::new(ErrorCode::Serialization, "The body has to be a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|error| ServiceError::new(ErrorCode::Serialization, error.to_string()))
+}

@@ -1,0 +1,93 @@
+//! DynamoDB in this process: the crate dynoxide behind the same connector and server as Kinesis.
+
+mod dispatch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use dynoxide::Database;
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::clock::{Clock, WallClock};
+use crate::http::{ERROR_TYPE, Service, answer_non_post, operation, respond, text};
+
+/// DynamoDB in this process. Cheap to clone; all clones are the same database.
+///
+/// Requests run where they arrive, not on a pool of blocking threads. The database serialises them behind one lock
+/// anyway, an operation takes about as long as the hop to another thread would, and answers then come in the order of
+/// the calls, which a simulation needs to replay.
+#[derive(Clone)]
+pub struct LocalDynamoDb {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    requests: Arc<AtomicU64>,
+}
+
+/// The database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("DynamoDB could not be opened in memory: {0}")]
+pub struct OpenError(Box<dyn std::error::Error + Send + Sync>);
+
+impl LocalDynamoDb {
+    /// A database without tables, gone with the last clone.
+    ///
+    /// # Errors
+    /// If SQLite does not start, for example for lack of memory.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Self::with_clock(Arc::new(WallClock))
+    }
+
+    /// The same on a clock of your own, which shows in the `Date` of answers and in the times of tables.
+    ///
+    /// # Errors
+    /// As [`in_memory`](Self::in_memory).
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let database = Database::memory_with_clock(Arc::new(SharedClock(Arc::clone(&clock))));
+        let database = database.map_err(|error| OpenError(error.into()))?;
+        Ok(Self { database, clock, requests: Arc::default() })
+    }
+}
+
+impl std::fmt::Debug for LocalDynamoDb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalDynamoDb").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+impl Service for LocalDynamoDb {
+    fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        if request.method() != Method::POST {
+            let (status, body) = answer_non_post(request.method());
+            return respond(status, "text/plain", body.into(), id, self.clock.now());
+        }
+        let operation = operation(request.headers(), TARGET_PREFIX).unwrap_or_default();
+        match dispatch::call(&self.database, operation, request.body()) {
+            Ok(body) => respond(StatusCode::OK, CONTENT_TYPE, body, id, self.clock.now()),
+            Err(refusal) => {
+                tracing::debug!(operation, code = refusal.code, "refused");
+                let mut response = respond(refusal.status, CONTENT_TYPE, refusal.body, id, self.clock.now());
+                response.headers_mut().insert(ERROR_TYPE, text(&refusal.code));
+                response
+            }
+        }
+    }
+}
+
+/// Our clock as the database wants it.
+#[derive(Debug)]
+struct SharedClock(Arc<dyn Clock>);
+
+impl dynoxide::storage_backend::Clock for SharedClock {
+    fn now_unix_secs(&self) -> u64 {
+        self.0.now().as_secs()
+    }
+
+    fn now_unix_secs_f64(&self) -> f64 {
+        self.0.now().as_millis() as f64 / 1000.0
+    }
+}
+
+const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";

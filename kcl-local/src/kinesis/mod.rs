@@ -1,0 +1,121 @@
+//! [`LocalKinesis`]: the handle to the model, and its direct API.
+
+mod data;
+mod reshard;
+mod streams;
+mod streams_control;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::{Clock, WallClock};
+use crate::model::{Account, Timestamp};
+use streams::Streams;
+
+/// Kinesis Data Streams in this process.
+///
+/// Cheap to clone; all clones are the same service. The methods are the direct API, made for tests that want to set a
+/// scene or look behind it; clients come in through [`http_client`](Self::http_client) or [`serve`](crate::serve).
+///
+/// ```
+/// use kcl_local::{LocalKinesis, ShardFilter, StartingPosition};
+///
+/// # fn main() -> Result<(), kcl_local::ServiceError> {
+/// let kinesis = LocalKinesis::new();
+/// kinesis.create_stream("orders", 2)?;
+/// let placed = kinesis.put_record("orders", "customer-7", "a cup of tea")?;
+/// let iterator = kinesis.shard_iterator("orders", placed.shard_id, StartingPosition::TrimHorizon)?;
+/// let batch = kinesis.get_records(&iterator, 10)?;
+/// assert_eq!(batch.records[0].sequence_number, placed.sequence_number);
+/// assert_eq!(kinesis.list_shards("orders", ShardFilter::AtLatest)?.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct LocalKinesis {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    streams: Streams,
+    requests: AtomicU64,
+}
+
+/// How a [`LocalKinesis`] behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Account and region, as they appear in ARNs. Default: 000000000000 in us-east-1.
+    pub account: Account,
+    /// How long a stream stays CREATING, UPDATING or DELETING. Default: zero, so that no test has to wait. Raise it to
+    /// see how a client gets on with a stream that is not ready; the time is the clock's.
+    pub transition: Duration,
+    /// How many open shards the account may have. Default: 20,000.
+    pub shard_limit: u32,
+    /// How many on-demand streams the account may have. Default: 50.
+    pub on_demand_stream_limit: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            account: Account::default(),
+            transition: Duration::ZERO,
+            shard_limit: 20_000,
+            on_demand_stream_limit: 50,
+        }
+    }
+}
+
+impl LocalKinesis {
+    /// A service without streams, on the machine's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_settings(Settings::default(), Arc::new(WallClock))
+    }
+
+    /// A service without streams, on a clock of your own.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self::with_settings(Settings::default(), clock)
+    }
+
+    /// A service without streams that behaves as the settings say.
+    #[must_use]
+    pub fn with_settings(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared { settings, clock, streams: Streams::default(), requests: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The time as the model sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// How the service behaves.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The ARN that a stream of this name has.
+    #[must_use]
+    pub fn stream_arn(&self, name: &str) -> String {
+        self.settings().account.stream_arn(name)
+    }
+
+    /// Counts the requests, which gives each its id.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Default for LocalKinesis {
+    fn default() -> Self {
+        Self::new()
+    }
+}

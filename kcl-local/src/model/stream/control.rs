@@ -1,0 +1,204 @@
+//! Changes to a stream.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Change, Encryption, Phase, Stream, StreamMode};
+use crate::model::error::ServiceError;
+use crate::model::hash::HashKey;
+use crate::model::reshard::Reshard;
+use crate::model::shard::{Shard, ShardId};
+use crate::model::time::Timestamp;
+
+/// The direction in which a call may change how long records are kept: the service has one call for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// To this many hours, which are more.
+    Increase(u32),
+    /// To this many hours, which are less.
+    Decrease(u32),
+}
+
+impl Stream {
+    /// Begins to delete the stream.
+    pub fn delete(&mut self, now: Timestamp) {
+        if !matches!(self.phase, Phase::Deleting { .. }) {
+            self.phase = Phase::Deleting { until: now.plus(self.transition) };
+        }
+    }
+
+    /// Splits, merges or scales.
+    ///
+    /// # Errors
+    /// `ResourceInUseException` if the stream is not active; `ResourceNotFoundException`, `InvalidArgumentException`
+    /// or `LimitExceededException` if the change is not possible.
+    pub fn reshard(&mut self, reshard: Reshard, now: Timestamp) -> Result<(), ServiceError> {
+        self.require_active()?;
+        match reshard {
+            Reshard::Split { shard, at } => self.check_split(shard, at)?,
+            Reshard::Merge { shard, adjacent } => self.check_merge(shard, adjacent)?,
+            Reshard::Scale { target } => self.check_scale(target)?,
+        }
+        self.begin(Change::Reshard(reshard), now);
+        Ok(())
+    }
+
+    /// Changes how long records are kept.
+    ///
+    /// # Errors
+    /// `InvalidArgumentException` if that is not the direction or out of bounds, `ResourceInUseException` if the
+    /// stream is not active.
+    pub fn change_retention(&mut self, change: Retention, now: Timestamp) -> Result<(), ServiceError> {
+        self.require_active()?;
+        let current = (self.retention.as_secs() / 3600) as u32;
+        let (hours, fits, direction) = match change {
+            Retention::Increase(hours) => (hours, hours >= current, "longer than or equal to"),
+            Retention::Decrease(hours) => (hours, hours <= current, "shorter than or equal to"),
+        };
+        if !(24..=8760).contains(&hours) {
+            return Err(ServiceError::invalid_argument(format!(
+                "RetentionPeriodHours is {hours}, it has to be between 24 and 8760 hours"
+            )));
+        }
+        if !fits {
+            return Err(ServiceError::invalid_argument(format!(
+                "Requested retention period ({hours} hours) for stream {} has to be {direction} the existing retention \
+                 period ({current} hours)",
+                self.name
+            )));
+        }
+        self.begin(Change::Retention(Duration::from_hours(u64::from(hours))), now);
+        Ok(())
+    }
+
+    /// Changes how the stream gets its capacity.
+    ///
+    /// # Errors
+    /// `ResourceInUseException` if the stream is not active.
+    pub fn change_mode(&mut self, mode: StreamMode, now: Timestamp) -> Result<(), ServiceError> {
+        self.require_active()?;
+        self.begin(Change::Mode(mode), now);
+        Ok(())
+    }
+
+    /// Switches encryption on or off for the records to come.
+    ///
+    /// # Errors
+    /// `ResourceInUseException` if the stream is not active.
+    pub fn change_encryption(&mut self, encryption: Encryption, now: Timestamp) -> Result<(), ServiceError> {
+        self.require_active()?;
+        self.begin(Change::Encryption(encryption), now);
+        Ok(())
+    }
+
+    /// Changes the size of the largest record, in KiB.
+    ///
+    /// # Errors
+    /// `ResourceInUseException` if the stream is not active.
+    pub fn change_max_record(&mut self, kib: u32, now: Timestamp) -> Result<(), ServiceError> {
+        self.require_active()?;
+        self.begin(Change::MaxRecord { kib }, now);
+        Ok(())
+    }
+
+    /// The tags.
+    #[must_use]
+    pub fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
+    }
+
+    /// Adds tags, or changes their values.
+    ///
+    /// # Errors
+    /// `InvalidArgumentException` if there would be more than 50.
+    pub fn add_tags(&mut self, tags: BTreeMap<String, String>) -> Result<(), ServiceError> {
+        let added = tags.keys().filter(|key| !self.tags.contains_key(*key)).count();
+        if self.tags.len() + added > MAX_TAGS {
+            return Err(ServiceError::invalid_argument(format!(
+                "Failed to add tags to stream {}: a stream has at most {MAX_TAGS} tags, this would make {}",
+                self.name,
+                self.tags.len() + added
+            )));
+        }
+        self.tags.extend(tags);
+        Ok(())
+    }
+
+    /// Removes tags; unknown keys do not matter.
+    pub fn remove_tags<'a>(&mut self, keys: impl IntoIterator<Item = &'a str>) {
+        for key in keys {
+            self.tags.remove(key);
+        }
+    }
+
+    /// The shard-level metrics that are switched on. They are remembered, nothing is measured.
+    pub fn metrics(&mut self) -> &mut BTreeSet<String> {
+        &mut self.metrics
+    }
+
+    fn check_split(&self, id: ShardId, at: HashKey) -> Result<(), ServiceError> {
+        let shard = self.open_shard(id)?;
+        let range = shard.hash_range;
+        if range.split_at(at).is_none() {
+            return Err(ServiceError::invalid_argument(format!(
+                "NewStartingHashKey {at} used in SplitShard() on shard {id} in stream {} is not both greater than one \
+                 plus the shard's StartingHashKey {} and less than the shard's EndingHashKey {}.",
+                self.name, range.start, range.end
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_merge(&self, id: ShardId, adjacent: ShardId) -> Result<(), ServiceError> {
+        let (shard, neighbour) = (self.open_shard(id)?, self.open_shard(adjacent)?);
+        if shard.hash_range.joined_with(&neighbour.hash_range).is_none() {
+            return Err(ServiceError::invalid_argument(format!(
+                "Shards {id} and {adjacent} in stream {} are not an adjacent pair of shards eligible for merging",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_scale(&self, target: u32) -> Result<(), ServiceError> {
+        if self.mode == StreamMode::OnDemand {
+            return Err(ServiceError::validation(format!(
+                "UpdateShardCount is not possible on stream {}: it is in mode ON_DEMAND",
+                self.name
+            )));
+        }
+        let open = self.shards.open_count();
+        let counts = format!("Current open shard count: {open}, Target shard count: {target}");
+        if target > open * 2 {
+            return Err(ServiceError::limit_exceeded(format!(
+                "UpdateShardCount cannot scale up over double your current open shard count. {counts}"
+            )));
+        }
+        if target * 2 < open {
+            return Err(ServiceError::limit_exceeded(format!(
+                "UpdateShardCount cannot scale down below half your current open shard count. {counts}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn open_shard(&self, id: ShardId) -> Result<&Shard, ServiceError> {
+        let shard = self.existing_shard(id)?;
+        if !shard.is_open() {
+            return Err(ServiceError::invalid_argument(format!(
+                "Shard {id} in stream {} has already been merged or split, and thus is not eligible for merging or \
+                 splitting.",
+                self.name
+            )));
+        }
+        Ok(shard)
+    }
+
+    pub(super) fn existing_shard(&self, id: ShardId) -> Result<&Shard, ServiceError> {
+        self.shards
+            .find(id)
+            .ok_or_else(|| ServiceError::not_found(format!("Could not find shard {id} in stream {}.", self.name)))
+    }
+}
+
+const MAX_TAGS: usize = 50;

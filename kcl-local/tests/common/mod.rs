@@ -1,0 +1,102 @@
+//! One scene, two ways to reach it: every check runs in process and over HTTP.
+#![allow(dead_code, reason = "no test file needs all of it")]
+
+use std::sync::Arc;
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::{BehaviorVersion, Region};
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use kcl_local::{Addresses, LocalAws, LocalDynamoDb, LocalKinesis, ManualClock, Settings, Timestamp};
+
+/// A service, its clock, and a client of it.
+pub(crate) struct Scene {
+    pub(crate) client: Client,
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) kinesis: LocalKinesis,
+    pub(crate) clock: Arc<ManualClock>,
+    _server: Option<LocalAws>,
+}
+
+impl Scene {
+    pub(crate) async fn in_process(settings: Settings) -> Self {
+        let (kinesis, clock) = service(settings);
+        let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
+        let client = Client::new(&kcl_local::sdk_config(kinesis.clone(), "us-east-1"));
+        let dynamodb = aws_sdk_dynamodb::Client::new(&kcl_local::sdk_config(database, "us-east-1"));
+        Self { client, dynamodb, kinesis, clock, _server: None }
+    }
+
+    pub(crate) async fn over_http(settings: Settings) -> Self {
+        let (kinesis, clock) = service(settings);
+        let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
+        let server = LocalAws::start_with(kinesis.clone(), database, Addresses::default()).await.unwrap();
+        let client = http_client(&server.kinesis_endpoint());
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(kcl_local::credentials())
+            .endpoint_url(server.dynamodb_endpoint())
+            .build();
+        let dynamodb = aws_sdk_dynamodb::Client::from_conf(config);
+        Self { client, dynamodb, kinesis, clock, _server: Some(server) }
+    }
+
+    /// A provisioned stream called `orders`.
+    pub(crate) async fn with_stream(self, shards: i32) -> Self {
+        self.client.create_stream().stream_name("orders").shard_count(shards).send().await.unwrap();
+        self
+    }
+
+    pub(crate) fn arn(&self) -> String {
+        self.kinesis.stream_arn("orders")
+    }
+}
+
+pub(crate) fn http_client(endpoint: &str) -> Client {
+    let config = aws_sdk_kinesis::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(kcl_local::credentials())
+        .endpoint_url(endpoint)
+        .build();
+    Client::from_conf(config)
+}
+
+pub(crate) fn start_of_time() -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_123)
+}
+
+fn service(settings: Settings) -> (LocalKinesis, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(start_of_time()));
+    (LocalKinesis::with_settings(settings, clock.clone()), clock)
+}
+
+/// The code that a call was refused with.
+pub(crate) fn code<T: std::fmt::Debug, E, R>(outcome: Result<T, SdkError<E, R>>) -> String
+where
+    SdkError<E, R>: ProvideErrorMetadata,
+{
+    match outcome {
+        Ok(output) => panic!("not refused: {output:?}"),
+        Err(error) => error.code().unwrap_or("no code").to_owned(),
+    }
+}
+
+/// Makes two tests out of an `async fn(Scene)`.
+#[macro_export]
+macro_rules! in_both_ways {
+    ($($check:ident),* $(,)?) => {
+        mod in_process {
+            $(#[tokio::test]
+            async fn $check() {
+                super::$check($crate::common::Scene::in_process(Default::default()).await).await;
+            })*
+        }
+        mod over_http {
+            $(#[tokio::test]
+            async fn $check() {
+                super::$check($crate::common::Scene::over_http(Default::default()).await).await;
+            })*
+        }
+    };
+}
