@@ -147,6 +147,11 @@ impl Holding {
         }
     }
 
+    /// Up to where everything is completed.
+    pub(crate) fn completed(&self) -> Option<&RecordPosition> {
+        self.completed.as_ref()
+    }
+
     /// Store what is completed now, without waiting for the renewal. False if it is stored already.
     pub(crate) fn flush(&mut self, now: Moment) -> bool {
         if self.unstored().is_none() {
@@ -175,10 +180,10 @@ impl Holding {
         due.map_or(self.deadline(), |due| due.min(self.deadline()))
     }
 
+    /// A checkpoint interval shorter than the renewal period makes a look due of its own: by then something may have been
+    /// completed.
     fn due_at(&self) -> Moment {
-        // A checkpoint interval shorter than the renewal period makes a write due of its own.
-        let early = self.unstored().map(|_| self.checkpoint_after).filter(|_| self.failures == 0);
-        early.map_or(self.next, |early| early.min(self.next))
+        if self.failures == 0 { self.next.min(self.checkpoint_after) } else { self.next }
     }
 
     /// Whether the time is over.
@@ -193,6 +198,10 @@ impl Holding {
             return None;
         }
         let unstored = self.unstored();
+        if unstored.is_none() && now < self.next {
+            self.checkpoint_after = now + self.checkpoint_interval;
+            return None;
+        }
         let (write, purpose) = match &self.farewell {
             Some(Farewell::Release) => {
                 (transition::release(&self.row, &self.me, self.role, self.epoch, unstored), Purpose::Farewell)

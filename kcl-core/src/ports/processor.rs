@@ -189,19 +189,26 @@ pub enum FailureScope {
 #[derive(Debug)]
 pub struct ProcessError {
     scope: FailureScope,
-    permanent: bool,
+    kind: FailureKind,
     source: BoxError,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FailureKind {
+    Transient,
+    Permanent,
+    CutShort,
 }
 
 impl ProcessError {
     /// The whole batch failed, and trying again may help.
     pub fn transient(source: impl Into<BoxError>) -> Self {
-        ProcessError { scope: FailureScope::Batch, permanent: false, source: source.into() }
+        ProcessError { scope: FailureScope::Batch, kind: FailureKind::Transient, source: source.into() }
     }
 
     /// The whole batch failed, and trying again does not help.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
-        ProcessError { scope: FailureScope::Batch, permanent: true, source: source.into() }
+        ProcessError { scope: FailureScope::Batch, kind: FailureKind::Permanent, source: source.into() }
     }
 
     /// Everything from this record on failed; what came before it in the batch is completed.
@@ -223,7 +230,23 @@ impl ProcessError {
 
     /// Whether trying again is of no use.
     pub fn is_permanent(&self) -> bool {
-        self.permanent
+        self.kind == FailureKind::Permanent
+    }
+
+    /// Nothing failed: the handler saw [`ProcessContext::cancelled`] and left this record and all after it undone. What came
+    /// before is completed; the rest is delivered again, to whoever owns the shard then.
+    pub fn cut_short(first_undone: &Record) -> Self {
+        let error = ProcessError {
+            scope: FailureScope::Batch,
+            kind: FailureKind::CutShort,
+            source: "the handler was asked to come to an end".into(),
+        };
+        error.from_record(first_undone)
+    }
+
+    /// Whether the handler only left work undone because it was asked to.
+    pub fn is_cut_short(&self) -> bool {
+        self.kind == FailureKind::CutShort
     }
 
     /// The user's error.

@@ -83,6 +83,8 @@ pub(crate) enum Processed {
     Completed,
     /// These records, and with shard order all after the first of them, are not.
     Failed { first: Option<RecordPosition>, error: String },
+    /// The handler left these undone because it was asked to come to an end.
+    CutShort { first: Option<RecordPosition> },
     /// User code panicked; the processor is gone.
     Panicked { message: String },
 }
@@ -297,6 +299,10 @@ impl ShardMachine {
             Processed::Failed { first, error } => {
                 self.keep_for_retry(current, first);
                 self.failed("processing", error, now, random);
+            }
+            Processed::CutShort { first } => {
+                self.keep_for_retry(current, first);
+                self.callback_after = now;
             }
             Processed::Panicked { message } => {
                 self.initialized = false;

@@ -1,0 +1,119 @@
+//! Every metric: its name, its unit and what it says. They go through the `metrics` facade; without a recorder they cost
+//! next to nothing.
+
+use metrics::{Counter, Gauge, Histogram, Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Records that were completed.
+pub const RECORDS: &str = "kcl_records_total";
+/// Bytes of user data in completed records.
+pub const RECORD_BYTES: &str = "kcl_record_data_bytes_total";
+/// Deliveries to the handler, repeated ones included.
+pub const DELIVERIES: &str = "kcl_deliveries_total";
+/// Deliveries that failed; their records are delivered again.
+pub const DELIVERY_FAILURES: &str = "kcl_delivery_failures_total";
+/// Time the handler took for one delivery.
+pub const HANDLER_TIME: &str = "kcl_handler_seconds";
+/// How far behind the tip the last answer was.
+pub const LAG: &str = "kcl_lag_seconds";
+/// Fetches that failed.
+pub const FETCH_FAILURES: &str = "kcl_fetch_failures_total";
+/// 1 while a shard does not advance for several attempts, else 0.
+pub const STALLED: &str = "kcl_shard_stalled";
+/// Checkpoints that were stored.
+pub const CHECKPOINTS: &str = "kcl_checkpoints_total";
+/// Leases held now.
+pub const LEASES: &str = "kcl_leases";
+/// Tenures begun.
+pub const LEASES_GAINED: &str = "kcl_leases_gained_total";
+/// Tenures that ended against our will.
+pub const LEASES_LOST: &str = "kcl_leases_lost_total";
+/// Writes to lease rows that were refused, or whose answer never came.
+pub const LEASE_WRITE_FAILURES: &str = "kcl_lease_write_failures_total";
+/// Time one look at the whole lease table took.
+pub const SCAN_TIME: &str = "kcl_lease_scan_seconds";
+/// Bytes of records held in memory.
+pub const READ_AHEAD: &str = "kcl_read_ahead_bytes";
+
+/// Tells the recorder the units and sentences of all metrics. Called when a worker starts.
+pub(crate) fn describe() {
+    describe_counter!(RECORDS, Unit::Count, "Records that were completed.");
+    describe_counter!(RECORD_BYTES, Unit::Bytes, "Bytes of user data in completed records.");
+    describe_counter!(DELIVERIES, Unit::Count, "Deliveries to the handler, repeated ones included.");
+    describe_counter!(DELIVERY_FAILURES, Unit::Count, "Deliveries that failed; their records are delivered again.");
+    describe_histogram!(HANDLER_TIME, Unit::Seconds, "Time the handler took for one delivery.");
+    describe_gauge!(LAG, Unit::Seconds, "How far behind the tip the last answer was.");
+    describe_counter!(FETCH_FAILURES, Unit::Count, "Fetches that failed.");
+    describe_gauge!(STALLED, Unit::Count, "1 while a shard does not advance for several attempts, else 0.");
+    describe_counter!(CHECKPOINTS, Unit::Count, "Checkpoints that were stored.");
+    describe_gauge!(LEASES, Unit::Count, "Leases held now.");
+    describe_counter!(LEASES_GAINED, Unit::Count, "Tenures begun.");
+    describe_counter!(LEASES_LOST, Unit::Count, "Tenures that ended against our will.");
+    describe_counter!(
+        LEASE_WRITE_FAILURES,
+        Unit::Count,
+        "Writes to lease rows that were refused, or whose answer never came."
+    );
+    describe_histogram!(SCAN_TIME, Unit::Seconds, "Time one look at the whole lease table took.");
+    describe_gauge!(READ_AHEAD, Unit::Bytes, "Bytes of records held in memory.");
+}
+
+/// The handles of one worker.
+#[derive(Clone)]
+pub(crate) struct WorkerMetrics {
+    pub(crate) checkpoints: Counter,
+    pub(crate) leases: Gauge,
+    pub(crate) leases_gained: Counter,
+    pub(crate) leases_lost: Counter,
+    pub(crate) lease_write_failures: Counter,
+    pub(crate) scan_time: Histogram,
+    pub(crate) read_ahead: Gauge,
+}
+
+impl WorkerMetrics {
+    pub(crate) fn new(application: &str, stream: &str, worker: &str) -> Self {
+        let labels =
+            [("application", application.to_owned()), ("stream", stream.to_owned()), ("worker", worker.to_owned())];
+        WorkerMetrics {
+            checkpoints: metrics::counter!(CHECKPOINTS, &labels),
+            leases: metrics::gauge!(LEASES, &labels),
+            leases_gained: metrics::counter!(LEASES_GAINED, &labels),
+            leases_lost: metrics::counter!(LEASES_LOST, &labels),
+            lease_write_failures: metrics::counter!(LEASE_WRITE_FAILURES, &labels),
+            scan_time: metrics::histogram!(SCAN_TIME, &labels),
+            read_ahead: metrics::gauge!(READ_AHEAD, &labels),
+        }
+    }
+}
+
+/// The handles of one shard, kept for the length of a tenure: looking one up costs more than using it.
+pub(crate) struct ShardMetrics {
+    pub(crate) records: Counter,
+    pub(crate) record_bytes: Counter,
+    pub(crate) deliveries: Counter,
+    pub(crate) delivery_failures: Counter,
+    pub(crate) handler_time: Histogram,
+    pub(crate) lag: Gauge,
+    pub(crate) fetch_failures: Counter,
+    pub(crate) stalled: Gauge,
+}
+
+impl ShardMetrics {
+    pub(crate) fn new(application: &str, stream: &str, shard: &str, worker: &str) -> Self {
+        let labels = [
+            ("application", application.to_owned()),
+            ("stream", stream.to_owned()),
+            ("shard", shard.to_owned()),
+            ("worker", worker.to_owned()),
+        ];
+        ShardMetrics {
+            records: metrics::counter!(RECORDS, &labels),
+            record_bytes: metrics::counter!(RECORD_BYTES, &labels),
+            deliveries: metrics::counter!(DELIVERIES, &labels),
+            delivery_failures: metrics::counter!(DELIVERY_FAILURES, &labels),
+            handler_time: metrics::histogram!(HANDLER_TIME, &labels),
+            lag: metrics::gauge!(LAG, &labels),
+            fetch_failures: metrics::counter!(FETCH_FAILURES, &labels),
+            stalled: metrics::gauge!(STALLED, &labels),
+        }
+    }
+}

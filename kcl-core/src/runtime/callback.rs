@@ -1,0 +1,181 @@
+//! Calls into user code: what they are given, and how their panics and errors become values.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::lease_keeper::LeaseKeeper;
+use super::tasks::panic_message;
+use super::tenure::SharedTenure;
+use crate::ports::{
+    BoxError, CheckpointError, CheckpointSink, Checkpointer, FailureScope, LeaseLostReason, ProcessContext,
+    ProcessError, RecordProcessor, ShardContext,
+};
+use crate::shard::machine::Processed;
+use crate::types::{Moment, RecordBatch, RecordPosition};
+
+/// Stores what is completed through the lease keeper, for one tenure.
+pub(crate) struct TenureSink {
+    keeper: LeaseKeeper,
+    tenure: Arc<SharedTenure>,
+}
+
+#[async_trait]
+impl CheckpointSink for TenureSink {
+    async fn checkpoint(&self) -> Result<Option<RecordPosition>, CheckpointError> {
+        if self.tenure.is_ended() {
+            return Err(CheckpointError::LeaseLost(self.tenure.reason()));
+        }
+        self.keeper.flush(&self.tenure).await
+    }
+}
+
+/// The processor of one tenure, and what its calls have in common.
+pub(crate) struct UserCode {
+    context: Arc<Context>,
+    shard: ShardContext,
+    checkpointer: Checkpointer,
+    processor: Option<Box<dyn RecordProcessor>>,
+    cancelled: Arc<Mutex<CancellationToken>>,
+}
+
+/// A call into user code panicked; the processor is gone.
+pub(crate) struct Panicked(pub(crate) String);
+
+impl UserCode {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        shard: ShardContext,
+        keeper: LeaseKeeper,
+        tenure: Arc<SharedTenure>,
+    ) -> Self {
+        let checkpointer = Checkpointer::new(Arc::new(TenureSink { keeper, tenure }));
+        UserCode { context, shard, checkpointer, processor: None, cancelled: Arc::default() }
+    }
+
+    /// A handle with which the running call can be told to come to an end.
+    pub(crate) fn canceller(&self) -> Canceller {
+        Canceller(Arc::clone(&self.cancelled))
+    }
+
+    fn process_context(&self, batch: Option<&RecordBatch>, attempt: u32, deadline: Option<Moment>) -> ProcessContext {
+        let mut context = ProcessContext::new(self.shard.clone(), self.checkpointer.clone());
+        context.cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        context.attempt = attempt;
+        context.lag = batch.and_then(RecordBatch::lag);
+        context.deadline_in = deadline.map(|deadline| deadline.since(self.context.clock.now()));
+        context
+    }
+
+    /// Makes a processor if there is none, and initialises it.
+    pub(crate) async fn initialize(&mut self) -> Result<(), String> {
+        let mut processor = match self.processor.take() {
+            Some(processor) => processor,
+            None => {
+                let make = || self.context.factory.processor(&self.shard);
+                std::panic::catch_unwind(AssertUnwindSafe(make))
+                    .map_err(|panic| format!("the factory panicked: {}", panic_message(&*panic)))?
+            }
+        };
+        let result = AssertUnwindSafe(processor.initialize(&self.shard)).catch_unwind().await;
+        match result {
+            Ok(Ok(())) => {
+                self.processor = Some(processor);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                self.processor = Some(processor);
+                Err(chain(&error))
+            }
+            Err(panic) => Err(format!("the processor panicked: {}", panic_message(&*panic))),
+        }
+    }
+
+    /// Delivers a batch.
+    pub(crate) async fn process(&mut self, batch: RecordBatch, attempt: u32) -> Processed {
+        let context = self.process_context(Some(&batch), attempt, None);
+        let Some(processor) = &mut self.processor else { return Processed::Panicked { message: NO_PROCESSOR.into() } };
+        let result = AssertUnwindSafe(processor.process_records(batch, &context)).catch_unwind().await;
+        match self.settle(result) {
+            Ok(Ok(())) => Processed::Completed,
+            Ok(Err(error)) if error.is_cut_short() => Processed::CutShort { first: first_failed(&error) },
+            Ok(Err(error)) => Processed::Failed { first: first_failed(&error), error: error.to_string() },
+            Err(Panicked(message)) => Processed::Panicked { message },
+        }
+    }
+
+    /// Tells of the end of the shard.
+    pub(crate) async fn shard_ended(&mut self, attempt: u32) -> Result<Result<(), String>, Panicked> {
+        let context = self.process_context(None, attempt, None);
+        let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
+        let result = AssertUnwindSafe(processor.shard_ended(&context)).catch_unwind().await;
+        Ok(self.settle(result)?.map_err(|error| chain(&error)))
+    }
+
+    /// Gives the last chance to flush.
+    pub(crate) async fn shutdown_requested(&mut self, deadline: Moment) -> Result<Result<(), String>, Panicked> {
+        let context = self.process_context(None, 1, Some(deadline));
+        let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
+        let result = AssertUnwindSafe(processor.shutdown_requested(&context)).catch_unwind().await;
+        Ok(self.settle(result)?.map_err(|error| chain(&error)))
+    }
+
+    /// Tells that the lease is gone.
+    pub(crate) async fn lease_lost(&mut self, reason: LeaseLostReason) -> Result<(), Panicked> {
+        let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
+        let result = AssertUnwindSafe(processor.lease_lost(reason)).catch_unwind().await;
+        self.settle(result)
+    }
+
+    /// A processor that panicked is dropped: nobody knows in which state it is.
+    fn settle<T>(&mut self, result: Result<T, Box<dyn Any + Send>>) -> Result<T, Panicked> {
+        result.map_err(|panic| {
+            self.processor = None;
+            Panicked(panic_message(&*panic))
+        })
+    }
+}
+
+/// The machine initialises before it calls anything else.
+const NO_PROCESSOR: &str = "there is no processor";
+
+/// Tells running user code to come to an end soon.
+pub(crate) struct Canceller(Arc<Mutex<CancellationToken>>);
+
+impl Canceller {
+    /// Cancels the token that running calls were given.
+    pub(crate) fn cancel(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+    }
+
+    /// Gives later calls a fresh token: the call that flushes at the end must not find itself cancelled.
+    pub(crate) fn renew(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
+    }
+}
+
+fn first_failed(error: &ProcessError) -> Option<RecordPosition> {
+    match error.scope() {
+        FailureScope::Batch => None,
+        FailureScope::From(position) => Some(position.clone()),
+        // Naming no record at all is naming none that is completed.
+        FailureScope::Records(positions) => positions.iter().min().cloned(),
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &BoxError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

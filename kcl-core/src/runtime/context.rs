@@ -1,0 +1,149 @@
+//! What all parts of a worker share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::budget::ByteBudget;
+use super::events::{Events, ShardTenure, WorkerEvent};
+use super::tasks::Tasks;
+use crate::error::WorkerError;
+use crate::metric_definitions::WorkerMetrics;
+use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner, StreamSource};
+use crate::settings::EffectiveSettings;
+use crate::types::{Incarnation, Moment, StoreError, Timestamp, WorkerId, WriteOutcome};
+
+/// The components of a worker.
+pub(crate) struct Parts {
+    pub(crate) settings: EffectiveSettings,
+    pub(crate) worker: WorkerId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) leases: Arc<dyn LeaseStore>,
+    pub(crate) fleet: Arc<dyn FleetStore>,
+    pub(crate) source: Arc<dyn StreamSource>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spawner: Arc<dyn Spawner>,
+    pub(crate) factory: Arc<dyn RecordProcessorFactory>,
+    pub(crate) random: fastrand::Rng,
+}
+
+/// What all parts of a worker share. The only lock is over the random numbers, and it is never held across a wait.
+pub(crate) struct Context {
+    pub(crate) settings: EffectiveSettings,
+    pub(crate) worker: WorkerId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) leases: Arc<dyn LeaseStore>,
+    pub(crate) fleet: Arc<dyn FleetStore>,
+    pub(crate) source: Arc<dyn StreamSource>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) factory: Arc<dyn RecordProcessorFactory>,
+    pub(crate) tasks: Tasks,
+    pub(crate) events: Events,
+    pub(crate) metrics: WorkerMetrics,
+    pub(crate) budget: ByteBudget,
+    /// Asked to stop: begin nothing new, drain, give back.
+    pub(crate) stop: CancellationToken,
+    /// Told to end at once: write nothing more.
+    pub(crate) abort: CancellationToken,
+    failure: OnceLock<WorkerError>,
+    random: Mutex<fastrand::Rng>,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { settings, worker, incarnation, leases, fleet, source, clock, spawner, factory, random } = parts;
+        let metrics =
+            WorkerMetrics::new(settings.application.as_str(), settings.stream.name().as_str(), worker.as_str());
+        Arc::new(Context {
+            budget: ByteBudget::new(settings.read_ahead_bytes, metrics.read_ahead.clone()),
+            metrics,
+            settings,
+            worker,
+            incarnation,
+            leases,
+            fleet,
+            source,
+            clock,
+            factory,
+            tasks: Tasks::new(spawner),
+            events: Events::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            failure: OnceLock::new(),
+            random: Mutex::new(random),
+        })
+    }
+
+    /// The next random number of this worker's only source.
+    pub(crate) fn random(&self) -> u64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
+    }
+
+    /// A random number between 0 and 1.
+    pub(crate) fn random_fraction(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+
+    /// The worker cannot go on: the first reason counts.
+    pub(crate) fn fail(&self, error: WorkerError) {
+        if self.failure.set(error).is_ok() {
+            self.stop.cancel();
+        }
+    }
+
+    /// Why the worker cannot go on, if so.
+    pub(crate) fn failure(&self) -> Option<&WorkerError> {
+        self.failure.get()
+    }
+
+    /// Gives a store call the time of one attempt. What did not answer may have been applied.
+    pub(crate) async fn attempt<R>(&self, call: impl Future<Output = WriteOutcome<R>>) -> WriteOutcome<R> {
+        match self.within_attempt(call).await {
+            Some(outcome) => outcome,
+            None => WriteOutcome::Unknown(self.no_answer()),
+        }
+    }
+
+    /// Gives a call the time of one attempt; `None` if it did not answer.
+    pub(crate) async fn within_attempt<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let deadline = self.clock.now() + self.settings.timings.attempt;
+        tokio::select! {
+            biased;
+            answer = call => Some(answer),
+            () = self.clock.sleep_until(deadline) => None,
+        }
+    }
+
+    /// The error for a call that did not answer within one attempt.
+    pub(crate) fn no_answer(&self) -> StoreError {
+        StoreError::Unavailable(format!("no answer within {:?}", self.settings.timings.attempt))
+    }
+
+    /// Waits until a moment, or until the worker is told to stop.
+    pub(crate) async fn pause_until(&self, moment: Moment) {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = self.clock.sleep_until(moment) => {}
+        }
+    }
+
+    /// Unix seconds, where counters of new rows start.
+    pub(crate) fn creation_counter(&self) -> u64 {
+        u64::try_from(self.clock.wall().as_millis() / 1000).unwrap_or(0)
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    pub(crate) fn send(&self, tenure: &Arc<ShardTenure>, event: impl FnOnce(Arc<ShardTenure>) -> WorkerEvent) {
+        self.events.send(event(Arc::clone(tenure)));
+    }
+}

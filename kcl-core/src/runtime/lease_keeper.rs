@@ -1,0 +1,359 @@
+//! The single writer of the leases this worker holds.
+//!
+//! One task owns all tenures: renewals, checkpoints and releases of one lease cannot race with each other, and between
+//! workers the condition of each write decides. What to write when is decided by [`Holding`]; this file sends it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+
+use super::context::Context;
+use super::tenure::SharedTenure;
+use crate::error::WorkerError;
+use crate::plan::holding::{Farewell, Holding, News, TenureEnd};
+use crate::plan::transition::LeaseWrite;
+use crate::ports::{CheckpointError, LeaseLostReason};
+use crate::types::{Lease, LeaseKey, Moment, RecordPosition, Tenure, WriteOutcome};
+
+/// A tenure that began, and the row that began it: its checkpoint is where reading starts.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) shared: Arc<SharedTenure>,
+    pub(crate) row: Lease,
+}
+
+type FlushReply = oneshot::Sender<Result<Option<RecordPosition>, CheckpointError>>;
+
+enum Command {
+    Begin { key: LeaseKey, write: LeaseWrite, reply: oneshot::Sender<Result<Grant, String>> },
+    Flush { tenure: Tenure, reply: Option<FlushReply> },
+    Farewell { tenure: Tenure, farewell: Farewell, reply: oneshot::Sender<Result<(), LeaseLostReason>> },
+}
+
+/// A cheap handle on the lease keeper.
+#[derive(Clone)]
+pub(crate) struct LeaseKeeper {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The most commands that wait; those who ask wait with them.
+const COMMANDS: usize = 256;
+
+impl LeaseKeeper {
+    /// The keeper and its task, which ends when all handles are gone and nothing is under way.
+    pub(crate) fn new(context: Arc<Context>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (sender, receiver) = mpsc::channel(COMMANDS);
+        let keeper = Keeper {
+            context,
+            tenures: BTreeMap::new(),
+            wake: BTreeSet::new(),
+            under_way: FuturesUnordered::new(),
+            beginning: BTreeMap::new(),
+        };
+        (LeaseKeeper { commands: sender }, keeper.run(receiver))
+    }
+
+    /// Begins a tenure with this write. The error says in words why it did not begin.
+    pub(crate) async fn begin(&self, key: LeaseKey, write: LeaseWrite) -> Result<Grant, String> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || "the worker ends".to_owned();
+        self.commands.send(Command::Begin { key, write, reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Stores what is completed without waiting for the renewal, and returns once it is stored.
+    pub(crate) async fn flush(&self, shared: &SharedTenure) -> Result<Option<RecordPosition>, CheckpointError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Flush { tenure: shared.tenure.clone(), reply: Some(reply) };
+        if self.commands.send(command).await.is_err() {
+            return Err(CheckpointError::LeaseLost(shared.reason()));
+        }
+        answer.await.unwrap_or(Err(CheckpointError::LeaseLost(shared.reason())))
+    }
+
+    /// Asks for an early write and does not wait. If the keeper is busy the renewal stores it.
+    pub(crate) fn flush_soon(&self, tenure: &Tenure) {
+        let _the_renewal_will_do = self.commands.try_send(Command::Flush { tenure: tenure.clone(), reply: None });
+    }
+
+    /// Ends a tenure, with everything that is completed stored in the same write.
+    pub(crate) async fn farewell(&self, shared: &SharedTenure, farewell: Farewell) -> Result<(), LeaseLostReason> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Farewell { tenure: shared.tenure.clone(), farewell, reply };
+        if self.commands.send(command).await.is_err() {
+            return Err(shared.reason());
+        }
+        answer.await.unwrap_or_else(|_| Err(shared.reason()))
+    }
+}
+
+struct Held {
+    holding: Holding,
+    shared: Arc<SharedTenure>,
+    scheduled: Moment,
+    flushes: Vec<(Option<RecordPosition>, FlushReply)>,
+    farewell: Option<oneshot::Sender<Result<(), LeaseLostReason>>>,
+}
+
+struct Beginning {
+    sent: Moment,
+    reply: oneshot::Sender<Result<Grant, String>>,
+}
+
+enum Answer {
+    Begun { key: LeaseKey, outcome: WriteOutcome },
+    Written { tenure: Tenure, outcome: WriteOutcome },
+}
+
+struct Keeper {
+    context: Arc<Context>,
+    tenures: BTreeMap<LeaseKey, Held>,
+    /// When each tenure wants to be looked at again.
+    wake: BTreeSet<(Moment, LeaseKey)>,
+    under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
+    beginning: BTreeMap<LeaseKey, Beginning>,
+}
+
+impl Keeper {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let context = Arc::clone(&self.context);
+        let mut open = true;
+        while open || !self.under_way.is_empty() || !self.tenures.is_empty() {
+            let next = self.wake.first().map(|(moment, _)| *moment);
+            tokio::select! {
+                // Answers first: they free a lease for its next write. Then time, which may have run out for a tenure.
+                // New wishes last.
+                biased;
+                () = context.abort.cancelled() => return,
+                Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => self.handle_answer(answer),
+                () = sleep_until(&context, next), if next.is_some() => self.handle_time(),
+                command = commands.recv(), if open => match command {
+                    Some(command) => self.handle_command(command),
+                    None => open = false,
+                },
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let now = self.context.clock.now();
+        match command {
+            Command::Begin { key, write, reply } => self.begin(key, write, reply, now),
+            Command::Flush { tenure, reply } => self.flush(&tenure, reply, now),
+            Command::Farewell { tenure, farewell, reply } => match self.current(&tenure) {
+                Some(held) => {
+                    held.holding.bid_farewell(farewell, now);
+                    held.farewell = Some(reply);
+                    self.visit(&tenure.lease, now);
+                }
+                None => drop(reply),
+            },
+        }
+    }
+
+    fn current(&mut self, tenure: &Tenure) -> Option<&mut Held> {
+        self.tenures.get_mut(&tenure.lease).filter(|held| held.shared.tenure == *tenure)
+    }
+
+    fn begin(&mut self, key: LeaseKey, write: LeaseWrite, reply: oneshot::Sender<Result<Grant, String>>, now: Moment) {
+        if self.tenures.contains_key(&key) || self.beginning.contains_key(&key) {
+            let _nobody_waits = reply.send(Err("it is held already".into()));
+            return;
+        }
+        self.beginning.insert(key.clone(), Beginning { sent: now, reply });
+        let context = Arc::clone(&self.context);
+        self.under_way.push(Box::pin(async move {
+            let outcome = context.attempt(context.leases.update(&key, &write.condition, &write.change)).await;
+            Answer::Begun { key, outcome }
+        }));
+    }
+
+    fn flush(&mut self, tenure: &Tenure, reply: Option<FlushReply>, now: Moment) {
+        let Some(held) = self.current(tenure) else { return };
+        if let Some(position) = held.shared.take_completed() {
+            held.holding.complete(position);
+        }
+        let waits = held.holding.flush(now);
+        if let Some(reply) = reply {
+            held.flushes.push((held.holding.completed().cloned(), reply));
+        }
+        if waits {
+            self.visit(&tenure.lease, now);
+        } else {
+            held.answer_flushes();
+        }
+    }
+
+    fn handle_answer(&mut self, answer: Answer) {
+        let now = self.context.clock.now();
+        match answer {
+            Answer::Begun { key, outcome } => self.begun(key, outcome, now),
+            Answer::Written { tenure, outcome } => {
+                if matches!(outcome, WriteOutcome::Refused(_) | WriteOutcome::Unknown(_)) {
+                    self.context.metrics.lease_write_failures.increment(1);
+                    tracing::debug!(lease_key = %tenure.lease, ?outcome, "lease write not confirmed");
+                }
+                let random = self.context.random();
+                // An answer to a write of a tenure that ended meanwhile changes nothing.
+                let Some(held) = self.current(&tenure) else { return };
+                let news = held.holding.answer(outcome, now, random);
+                held.shared.set_deadline(held.holding.deadline());
+                for news in news {
+                    self.handle_news(&tenure.lease, news);
+                }
+                self.visit(&tenure.lease, now);
+            }
+        }
+    }
+
+    fn begun(&mut self, key: LeaseKey, outcome: WriteOutcome, now: Moment) {
+        let Some(Beginning { sent, reply }) = self.beginning.remove(&key) else { return };
+        let row = match outcome {
+            WriteOutcome::Applied(row) => row,
+            // Whatever the row says now: a conflict never begins a tenure, and neither does an answer that did not come.
+            // The next look at the table shows whether the row names us, and then it is adopted.
+            WriteOutcome::Conflict(row) => {
+                let holder = row.holder().map_or("nobody", |holder| holder.as_str()).to_owned();
+                let _nobody_waits = reply.send(Err(format!("it changed meanwhile, holder {holder}")));
+                return;
+            }
+            other => {
+                if let WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) = &other
+                    && !error.is_retryable()
+                {
+                    self.context.fail(WorkerError::store("taking a lease", error.clone()));
+                }
+                let _nobody_waits = reply.send(Err(format!("{other:?}")));
+                return;
+            }
+        };
+        let timings = self.context.settings.timings;
+        let interval = self.context.settings.checkpoint.interval;
+        let spread = self.context.random_fraction();
+        let holding = Holding::begin(self.context.worker.clone(), row.clone(), sent, timings, interval, spread);
+        let shared = SharedTenure::new(holding.tenure(), holding.token(), holding.deadline());
+        let scheduled = holding.wake_at();
+        let held = Held { holding, shared: Arc::clone(&shared), scheduled, flushes: Vec::new(), farewell: None };
+        self.wake.insert((scheduled, key.clone()));
+        self.tenures.insert(key.clone(), held);
+        self.count();
+        if reply.send(Ok(Grant { shared, row })).is_err()
+            && let Some(held) = self.tenures.get_mut(&key)
+        {
+            // Who asked for it is gone; give it back rather than hold what nobody reads.
+            held.holding.bid_farewell(Farewell::Release, now);
+        }
+        self.visit(&key, now);
+    }
+
+    fn handle_time(&mut self) {
+        let now = self.context.clock.now();
+        while let Some((_, key)) = self.wake.first().filter(|(moment, _)| *moment <= now).cloned() {
+            self.visit(&key, now);
+        }
+    }
+
+    /// Sends what is due for a lease, ends its tenure if the time is over, and notes when to look again.
+    fn visit(&mut self, key: &LeaseKey, now: Moment) {
+        let Some(held) = self.tenures.get_mut(key) else { return };
+        if let Some(position) = held.shared.take_completed() {
+            held.holding.complete(position);
+        }
+        if let Some(news) = held.holding.check(now) {
+            self.handle_news(key, news);
+            return;
+        }
+        if let Some(write) = held.holding.write(now) {
+            let tenure = held.shared.tenure.clone();
+            let context = Arc::clone(&self.context);
+            self.under_way.push(Box::pin(async move {
+                let outcome = context.attempt(context.leases.update(&tenure.lease, &write.condition, &write.change));
+                let outcome = outcome.await;
+                Answer::Written { tenure, outcome }
+            }));
+        }
+        let next = held.holding.wake_at();
+        self.wake.remove(&(held.scheduled, key.clone()));
+        held.scheduled = next;
+        self.wake.insert((next, key.clone()));
+    }
+
+    fn handle_news(&mut self, key: &LeaseKey, news: News) {
+        let Some(held) = self.tenures.get_mut(key) else { return };
+        match news {
+            News::Stored(checkpoint) => {
+                self.context.metrics.checkpoints.increment(1);
+                tracing::debug!(lease_key = %key, epoch = %held.shared.tenure.epoch, %checkpoint, "checkpoint stored");
+                held.answer_flushes();
+            }
+            News::HandOverAsked => held.shared.ask_to_hand_over(),
+            News::Gone => self.forget(key, None),
+            News::Ended(end) => self.forget(key, Some(lost_reason(end))),
+            News::Broken(error) => {
+                tracing::error!(lease_key = %key, %error, "lease cannot be written");
+                self.context.fail(WorkerError::store("renewing a lease", error));
+            }
+        }
+    }
+
+    fn forget(&mut self, key: &LeaseKey, lost: Option<LeaseLostReason>) {
+        let Some(mut held) = self.tenures.remove(key) else { return };
+        self.wake.remove(&(held.scheduled, key.clone()));
+        match lost {
+            Some(reason) => held.shared.end(reason),
+            None => {
+                // What waits for a checkpoint was stored by the same write.
+                held.answer_all_flushes();
+                held.shared.close();
+            }
+        }
+        if let Some(reply) = held.farewell.take() {
+            let _nobody_waits = reply.send(lost.map_or(Ok(()), Err));
+        }
+        for (_, reply) in held.flushes.drain(..) {
+            let _nobody_waits = reply.send(Err(CheckpointError::LeaseLost(held.shared.reason())));
+        }
+        self.count();
+    }
+
+    fn count(&self) {
+        self.context.metrics.leases.set(self.tenures.len() as f64);
+    }
+}
+
+impl Held {
+    /// Answers those who waited for a position that is stored now.
+    fn answer_flushes(&mut self) {
+        let stored = self.holding.row().checkpoint.record().cloned();
+        let (done, waiting): (Vec<_>, Vec<_>) = self.flushes.drain(..).partition(|(position, _)| *position <= stored);
+        self.flushes = waiting;
+        for (_, reply) in done {
+            let _nobody_waits = reply.send(Ok(stored.clone()));
+        }
+    }
+
+    fn answer_all_flushes(&mut self) {
+        for (position, reply) in self.flushes.drain(..) {
+            let _nobody_waits = reply.send(Ok(position));
+        }
+    }
+}
+
+async fn sleep_until(context: &Context, moment: Option<Moment>) {
+    if let Some(moment) = moment {
+        context.clock.sleep_until(moment).await;
+    }
+}
+
+fn lost_reason(end: TenureEnd) -> LeaseLostReason {
+    match end {
+        TenureEnd::Expired => LeaseLostReason::Expired,
+        TenureEnd::Taken => LeaseLostReason::Taken,
+        TenureEnd::RowMissing => LeaseLostReason::RowMissing,
+        TenureEnd::RowUnreadable => LeaseLostReason::RowUnreadable,
+    }
+}

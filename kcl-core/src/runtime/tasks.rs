@@ -1,0 +1,82 @@
+//! The one function that spawns.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use crate::ports::Spawner;
+
+/// What a task does, and so what its panic means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskKind {
+    /// Ends the worker.
+    Supervisor,
+    /// Ends the worker: without it no lease is renewed.
+    LeaseKeeper,
+    /// Ends the worker: without it others take it for dead.
+    Heartbeat,
+    /// Ends the worker: without it no lease is taken.
+    Assigner,
+    /// Gives up the lease of that shard.
+    Shard,
+}
+
+impl TaskKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            TaskKind::Supervisor => "supervisor",
+            TaskKind::LeaseKeeper => "lease keeper",
+            TaskKind::Heartbeat => "heartbeat",
+            TaskKind::Assigner => "assigner",
+            TaskKind::Shard => "shard task",
+        }
+    }
+}
+
+/// Spawns through what was given at start, and knows when all are gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Tasks {
+    spawner: Arc<dyn Spawner>,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    pub(crate) fn new(spawner: Arc<dyn Spawner>) -> Self {
+        Tasks { spawner, tracker: TaskTracker::new() }
+    }
+
+    pub(crate) fn spawner(&self) -> &Arc<dyn Spawner> {
+        &self.spawner
+    }
+
+    /// Starts a task; the receiver yields its result, `Err(message)` if it panicked, and closes if it was dropped.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        kind: TaskKind,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, String>> {
+        let (done, result) = oneshot::channel();
+        let task = self.tracker.track_future(async move {
+            let outcome = AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| panic_message(&*panic));
+            let _nobody_waits = done.send(outcome);
+        });
+        self.spawner.spawn(kind.name(), task.boxed());
+        result
+    }
+
+    /// Waits until every task is gone.
+    pub(crate) async fn join(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// The words of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

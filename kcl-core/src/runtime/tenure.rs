@@ -1,0 +1,93 @@
+//! One tenure as shared by the lease keeper, which writes it, and the shard task, which works under it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::LeaseLostReason;
+use crate::types::{FencingToken, Moment, RecordPosition, Tenure};
+
+/// What the lease keeper and the shard task tell each other without messages.
+#[derive(Debug)]
+pub(crate) struct SharedTenure {
+    pub(crate) tenure: Tenure,
+    pub(crate) token: FencingToken,
+    /// Microseconds since the clock's origin.
+    deadline: AtomicU64,
+    completed: Mutex<Option<RecordPosition>>,
+    ended: CancellationToken,
+    reason: OnceLock<LeaseLostReason>,
+    hand_over: CancellationToken,
+}
+
+impl SharedTenure {
+    pub(crate) fn new(tenure: Tenure, token: FencingToken, deadline: Moment) -> Arc<Self> {
+        Arc::new(SharedTenure {
+            tenure,
+            token,
+            deadline: AtomicU64::new(micros(deadline)),
+            completed: Mutex::new(None),
+            ended: CancellationToken::new(),
+            reason: OnceLock::new(),
+            hand_over: CancellationToken::new(),
+        })
+    }
+
+    /// Until when the worker may act as holder. Looked at before every delivery, also when the lease keeper is late.
+    pub(crate) fn deadline(&self) -> Moment {
+        Moment::from_origin(Duration::from_micros(self.deadline.load(Ordering::Acquire)))
+    }
+
+    pub(crate) fn set_deadline(&self, deadline: Moment) {
+        self.deadline.store(micros(deadline), Ordering::Release);
+    }
+
+    /// Everything up to here is completed; the next write stores it.
+    pub(crate) fn complete(&self, position: RecordPosition) {
+        *self.completed.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+    }
+
+    /// What was completed since the last call.
+    pub(crate) fn take_completed(&self) -> Option<RecordPosition> {
+        self.completed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The tenure is over; the first reason counts.
+    pub(crate) fn end(&self, reason: LeaseLostReason) {
+        let _kept_the_first = self.reason.set(reason);
+        self.ended.cancel();
+    }
+
+    /// The tenure is over as we wished.
+    pub(crate) fn close(&self) {
+        self.ended.cancel();
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Why it ended; of a tenure that ended as we wished, the reason that later calls are given.
+    pub(crate) fn reason(&self) -> LeaseLostReason {
+        self.reason.get().copied().unwrap_or(LeaseLostReason::Taken)
+    }
+
+    pub(crate) fn ask_to_hand_over(&self) {
+        self.hand_over.cancel();
+    }
+
+    pub(crate) async fn asked_to_hand_over(&self) {
+        self.hand_over.cancelled().await;
+    }
+}
+
+/// Rounded down: the deadline is never later than it was computed.
+fn micros(moment: Moment) -> u64 {
+    u64::try_from(moment.since_origin().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,217 @@
+//! Puts settings and components together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_types::SdkConfig;
+
+use super::function::FunctionFactory;
+use super::{Worker, aws};
+use crate::dynamodb::{DynamoDbStore, TableSettings};
+use crate::error::BuildError;
+use crate::kinesis::{KinesisClients, KinesisSource};
+use crate::ports::{
+    Clock, FleetStore, LeaseStore, ProcessError, RecordProcessorFactory, Spawner, StreamSource, SystemClock,
+    TokioSpawner,
+};
+use crate::runtime::{Context, Parts};
+use crate::settings::{EffectiveSettings, Settings};
+use crate::types::{Incarnation, Record, WorkerId};
+
+/// Builds a [`Worker`] from settings and components.
+///
+/// Needed are user code ([`processor`](WorkerBuilder::processor) or [`handler`](WorkerBuilder::handler)), a way to the
+/// stream and a way to the lease table: [`aws`](WorkerBuilder::aws) is both, ready clients or components of your own take
+/// precedence over it.
+#[must_use]
+pub struct WorkerBuilder {
+    settings: Settings,
+    aws: Option<SdkConfig>,
+    kinesis: Option<aws_sdk_kinesis::Client>,
+    dynamodb: Option<aws_sdk_dynamodb::Client>,
+    stores: Option<(Arc<dyn LeaseStore>, Arc<dyn FleetStore>)>,
+    source: Option<Arc<dyn StreamSource>>,
+    clock: Arc<dyn Clock>,
+    spawner: Arc<dyn Spawner>,
+    seed: Option<u64>,
+    factory: Option<Arc<dyn RecordProcessorFactory>>,
+}
+
+impl WorkerBuilder {
+    pub(super) fn new(settings: Settings) -> Self {
+        WorkerBuilder {
+            settings,
+            aws: None,
+            kinesis: None,
+            dynamodb: None,
+            stores: None,
+            source: None,
+            clock: Arc::new(SystemClock::new()),
+            spawner: Arc::new(TokioSpawner::new()),
+            seed: None,
+            factory: None,
+        }
+    }
+
+    /// Reach Kinesis and DynamoDB with this configuration. Endpoint, credentials, region, HTTP client and TLS are used as
+    /// they are; time-outs, retries and the retry quota are set on copies, for each purpose.
+    pub fn aws(mut self, config: &SdkConfig) -> Self {
+        self.aws = Some(config.clone());
+        self
+    }
+
+    /// Reach Kinesis with this client; see [`aws`](WorkerBuilder::aws) for what is changed on copies of it.
+    pub fn kinesis_client(mut self, client: aws_sdk_kinesis::Client) -> Self {
+        self.kinesis = Some(client);
+        self
+    }
+
+    /// Keep leases in DynamoDB with this client; see [`aws`](WorkerBuilder::aws) for what is changed on copies of it.
+    pub fn dynamodb_client(mut self, client: aws_sdk_dynamodb::Client) -> Self {
+        self.dynamodb = Some(client);
+        self
+    }
+
+    /// Keep leases and worker rows here instead of in DynamoDB.
+    pub fn store<S: LeaseStore + FleetStore>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.stores = Some((Arc::clone(&store) as Arc<dyn LeaseStore>, store));
+        self
+    }
+
+    /// Keep leases and worker rows in two different places.
+    pub fn stores(mut self, leases: Arc<dyn LeaseStore>, fleet: Arc<dyn FleetStore>) -> Self {
+        self.stores = Some((leases, fleet));
+        self
+    }
+
+    /// Read from here instead of from Kinesis.
+    pub fn source(mut self, source: impl StreamSource) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Take all time from here. Default: the machine's clocks.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Start all tasks through this. Default: the current tokio runtime.
+    pub fn spawner(mut self, spawner: impl Spawner) -> Self {
+        self.spawner = Arc::new(spawner);
+        self
+    }
+
+    /// Draw all random numbers from this seed, for replays. Default: from the system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Process records with processors that this factory makes, one per shard and tenure: usually a closure
+    /// `|_shard: &ShardContext| MyProcessor::new()`.
+    pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
+        self.factory = Some(Arc::new(factory));
+        self
+    }
+
+    /// Process records with a function: it is called for each record of a shard in order, and for several shards at once.
+    /// An error or a panic delivers that record again, with growing delays, for ever; `?` works on any error.
+    pub fn handler<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Record) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ProcessError>> + Send + 'static,
+    {
+        self.factory = Some(Arc::new(FunctionFactory::new(handler)));
+        self
+    }
+
+    /// Checks everything and wires it. No IO happens before the start.
+    ///
+    /// # Errors
+    /// [`BuildError`]: wrong settings with every problem listed, or a component that is missing.
+    pub fn build(self) -> Result<Worker, BuildError> {
+        let settings = self.settings.resolve()?;
+        let factory = self
+            .factory
+            .ok_or(BuildError::Missing { missing: "user code", cure: "call .handler(..) or .processor(..)" })?;
+        let (leases, fleet) = match self.stores {
+            Some(stores) => stores,
+            None => {
+                let client = self.dynamodb.or_else(|| self.aws.as_ref().map(aws::dynamodb_client));
+                let client = client.ok_or(BuildError::Missing {
+                    missing: "a way to the lease table",
+                    cure: "call .aws(..), .dynamodb_client(..) or .store(..)",
+                })?;
+                dynamodb_store(&client, &settings, &self.clock)
+            }
+        };
+        let source = match self.source {
+            Some(source) => source,
+            None => {
+                let client = self.kinesis.or_else(|| self.aws.as_ref().map(aws::kinesis_client));
+                let client = client.ok_or(BuildError::Missing {
+                    missing: "a way to the stream",
+                    cure: "call .aws(..), .kinesis_client(..) or .source(..)",
+                })?;
+                let clients = KinesisClients::from_client(&client);
+                Arc::new(KinesisSource::new(clients, settings.polling, Arc::clone(&self.clock)))
+            }
+        };
+        let mut random = self.seed.map_or_else(system_random, fastrand::Rng::with_seed);
+        let incarnation = incarnation(&mut random);
+        let worker = settings.worker_id.clone().unwrap_or_else(|| default_worker_id(&mut random));
+        let parts = Parts {
+            settings,
+            worker,
+            incarnation,
+            leases,
+            fleet,
+            source,
+            clock: self.clock,
+            spawner: self.spawner,
+            factory,
+            random,
+        };
+        Ok(Worker { context: Context::new(parts) })
+    }
+}
+
+fn dynamodb_store(
+    client: &aws_sdk_dynamodb::Client,
+    settings: &EffectiveSettings,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<dyn LeaseStore>, Arc<dyn FleetStore>) {
+    let mut table = TableSettings::new(&settings.application, settings.failover_time);
+    table.table_name = settings.table_name.to_string();
+    let store = Arc::new(DynamoDbStore::new(aws::for_leases(client), table, Arc::clone(clock)));
+    (Arc::clone(&store) as Arc<dyn LeaseStore>, store)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where chance comes from the system: the seed of a worker")]
+fn system_random() -> fastrand::Rng {
+    fastrand::Rng::new()
+}
+
+fn incarnation(random: &mut fastrand::Rng) -> Incarnation {
+    let id = uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid();
+    Incarnation::new(id.to_string()).expect("a UUID has 36 characters")
+}
+
+/// Host name and a random part: unique, and it tells an operator where to look.
+fn default_worker_id(random: &mut fastrand::Rng) -> WorkerId {
+    let host = rustix::system::uname();
+    let host: String =
+        host.nodename().to_string_lossy().chars().filter(|c| !c.is_control() && *c != ':').take(200).collect();
+    let unique = format!("{:08x}", random.u32(..));
+    WorkerId::new(format!("{host}-{unique}"))
+        .or_else(|_| WorkerId::new(format!("worker-{unique}")))
+        .expect("a word and eight digits are a worker id")
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
