@@ -2,6 +2,11 @@
 
 mod manual_clock;
 mod scripted_source;
+mod store_contract;
 
 pub use manual_clock::ManualClock;
 pub use scripted_source::ScriptedSource;
+pub use store_contract::{
+    Case, MemoryFixture, Skipped, StoreFixture, Verdict, fleet_store_cases, fleet_store_contract, lease_store_cases,
+    lease_store_contract,
+};
