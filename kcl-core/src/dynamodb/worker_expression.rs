@@ -1,0 +1,58 @@
+//! Worker rows as requests, in the shape of the KCL's worker metrics.
+
+use super::attributes as a;
+use super::expression::Expression;
+use super::write::{empty_map, number, text, text_set};
+use crate::types::{Heartbeat, Incarnation, LeaseKey};
+
+/// The first heartbeat of a process: whatever worker's row was there is taken over, but never a row of another kind.
+pub(super) fn join(heartbeat: &Heartbeat) -> Expression {
+    let mut expression = Expression::default();
+    expression.require_no_row_or_equal(a::KEY, a::ENTITY_TYPE, text(a::TYPE_WORKER));
+    expression.set(a::ENTITY_TYPE, text(a::TYPE_WORKER));
+    expression.set(a::INCARNATION, text(heartbeat.incarnation.as_str()));
+    // A Java leader hands leases only to workers whose row has both maps. Empty ones say that nothing is measured, and
+    // then it goes by throughput.
+    expression.set(a::SAMPLES, empty_map());
+    expression.set(a::OPERATING_RANGE, empty_map());
+    set_signs_of_life(heartbeat, &mut expression);
+    expression
+}
+
+/// A later heartbeat.
+pub(super) fn heartbeat(heartbeat: &Heartbeat) -> Expression {
+    let mut expression = of_incarnation(&heartbeat.incarnation);
+    set_signs_of_life(heartbeat, &mut expression);
+    if !heartbeat.handled.is_empty() {
+        expression.delete(a::INBOX, text_set(&heartbeat.handled));
+    }
+    expression
+}
+
+/// The row is still this process's.
+pub(super) fn of_incarnation(incarnation: &Incarnation) -> Expression {
+    let mut expression = Expression::default();
+    expression.require_equal(a::ENTITY_TYPE, text(a::TYPE_WORKER));
+    expression.require_equal(a::INCARNATION, text(incarnation.as_str()));
+    expression
+}
+
+/// A line in the inbox. The conditions keep the write from making a row of its own, which the KCL would read as a lease.
+pub(super) fn notify(lease: &LeaseKey) -> Expression {
+    let mut expression = Expression::default();
+    expression.require_equal(a::ENTITY_TYPE, text(a::TYPE_WORKER));
+    expression.require_present(a::IMPLEMENTATION);
+    expression.add(a::INBOX, text_set([lease]));
+    expression
+}
+
+fn set_signs_of_life(heartbeat: &Heartbeat, expression: &mut Expression) {
+    expression.set(a::UPDATED, number(heartbeat.now.as_millis().div_euclid(1000)));
+    expression.set(a::IMPLEMENTATION, text(&heartbeat.implementation));
+    expression.set(a::HEARTBEAT, number(heartbeat.count));
+    expression.set(a::CAPACITY, number(heartbeat.capacity));
+    match heartbeat.zone.as_deref() {
+        None | Some("") => expression.remove(a::ZONE),
+        Some(zone) => expression.set(a::ZONE, text(zone)),
+    }
+}
