@@ -1,7 +1,7 @@
 //! Both services on ports.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -117,13 +117,13 @@ impl LocalAws {
     /// Where clients find Kinesis, for `AWS_ENDPOINT_URL_KINESIS`.
     #[must_use]
     pub fn kinesis_endpoint(&self) -> String {
-        format!("http://{}", self.addresses.kinesis)
+        endpoint(self.addresses.kinesis)
     }
 
     /// Where clients find DynamoDB, for `AWS_ENDPOINT_URL_DYNAMODB`.
     #[must_use]
     pub fn dynamodb_endpoint(&self) -> String {
-        format!("http://{}", self.addresses.dynamodb)
+        endpoint(self.addresses.dynamodb)
     }
 
     /// All that a client reads from its environment, name and value.
@@ -169,4 +169,13 @@ async fn listen(service: &'static str, address: SocketAddr) -> Result<TcpListene
 
 fn bound(service: &'static str, address: SocketAddr, listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|source| StartError::Listen { service, address, source })
+}
+
+fn endpoint(address: SocketAddr) -> String {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        // All addresses of the machine: fine to listen on, but no address to connect to.
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("http://{address}")
 }

@@ -1,0 +1,215 @@
+//! What is on the wire: headers, bodies and refusals, without an SDK in between.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kcl_local::{
+    Addresses, LocalAws, LocalDynamoDb, LocalKinesis, ManualClock, Service, StartingPosition, Timestamp, TokioClock,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+fn request(target: &str, body: impl Into<Bytes>) -> Request<Bytes> {
+    let request = Request::post("http://localhost/").header("x-amz-target", format!("Kinesis_20131202.{target}"));
+    request.header("content-type", "application/x-amz-json-1.1").body(body.into()).unwrap()
+}
+
+fn service() -> LocalKinesis {
+    let kinesis = LocalKinesis::with_clock(Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_123))));
+    kinesis.create_stream("orders", 1).unwrap();
+    kinesis
+}
+
+fn json_of(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+fn refused(kinesis: &LocalKinesis, request: Request<Bytes>) -> String {
+    let response = kinesis.answer(request);
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let code = json_of(&response)["__type"].as_str().unwrap().to_owned();
+    assert_eq!(response.headers()["x-amzn-errortype"], code);
+    assert!(response.headers().contains_key("x-amzn-requestid"));
+    assert!(!json_of(&response)["message"].as_str().unwrap().is_empty());
+    code
+}
+
+#[test]
+fn every_answer_has_the_time_of_the_model_and_an_id() {
+    let kinesis = service();
+    let first = kinesis.answer(request("ListShards", r#"{"StreamName":"orders"}"#));
+    assert_eq!(first.headers()["date"], "Mon, 21 Sep 2026 14:13:20 GMT");
+    assert_eq!(first.headers()["content-type"], "application/x-amz-json-1.1");
+    let second = kinesis.answer(request("Nothing", "{}"));
+    assert_eq!(second.headers()["date"], "Mon, 21 Sep 2026 14:13:20 GMT");
+    assert_ne!(first.headers()["x-amzn-requestid"], second.headers()["x-amzn-requestid"]);
+}
+
+#[test]
+fn malformed_bodies_are_refused() {
+    let kinesis = service();
+    for body in ["", "{", "[]", "null", "\"x\"", "{\"StreamName\":7}", "{\"StreamName\":\"orders\"} x", "\u{feff}{}"] {
+        assert_eq!(refused(&kinesis, request("ListShards", body.to_owned())), "SerializationException", "{body}");
+    }
+    assert_eq!(refused(&kinesis, request("ListShards", vec![0xff, 0xfe])), "SerializationException");
+    let body = r#"{"StreamName":"orders","PartitionKey":"k","Data":"not base64!"}"#;
+    assert_eq!(refused(&kinesis, request("PutRecord", body)), "SerializationException");
+    let body = r#"{"StreamName":"orders","MaxResults":"many"}"#;
+    assert_eq!(refused(&kinesis, request("ListShards", body)), "SerializationException");
+    assert_eq!(refused(&kinesis, request("ListShards", "{}")), "InvalidArgumentException");
+    assert_eq!(refused(&kinesis, request("PutRecord", r#"{"StreamName":"orders"}"#)), "ValidationException");
+}
+
+#[test]
+fn unknown_operations_and_encodings_are_refused() {
+    let kinesis = service();
+    assert_eq!(refused(&kinesis, request("SellShards", "{}")), "UnknownOperationException");
+    let without_target = Request::post("http://localhost/").body(Bytes::new()).unwrap();
+    assert_eq!(refused(&kinesis, without_target), "UnknownOperationException");
+    let mut other_service = request("ListShards", "{}");
+    other_service.headers_mut().insert("x-amz-target", "DynamoDB_20120810.ListTables".parse().unwrap());
+    assert_eq!(refused(&kinesis, other_service), "UnknownOperationException");
+    let mut cbor = request("ListShards", "{}");
+    cbor.headers_mut().insert("content-type", "application/x-amz-cbor-1.1".parse().unwrap());
+    assert_eq!(refused(&kinesis, cbor), "SerializationException");
+    let get = Request::get("http://localhost/").body(Bytes::new()).unwrap();
+    assert_eq!(kinesis.answer(get).status(), StatusCode::OK);
+    let delete = Request::delete("http://localhost/").body(Bytes::new()).unwrap();
+    assert_eq!(kinesis.answer(delete).status(), StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn the_answer_of_get_records_is_json_in_every_detail() {
+    let kinesis = service();
+    let put = request("PutRecord", r#"{"StreamName":"orders","PartitionKey":"a\"\\\u00e4\n","Data":"AAH/"}"#);
+    let number = json_of(&kinesis.answer(put))["SequenceNumber"].clone();
+    let iterator = kinesis.shard_iterator("orders", kcl_local::ShardId(0), StartingPosition::TrimHorizon).unwrap();
+    kinesis.split_shard_evenly("orders", kcl_local::ShardId(0)).unwrap();
+    let answer = json_of(&kinesis.answer(request("GetRecords", json!({ "ShardIterator": iterator }).to_string())));
+    let middle = (1_u128 << 127) - 1;
+    assert_eq!(
+        answer,
+        json!({
+            "Records": [{
+                "SequenceNumber": number,
+                "ApproximateArrivalTimestamp": 1_790_000_000.123,
+                "Data": "AAH/",
+                "PartitionKey": "a\"\\ä\n",
+            }],
+            "MillisBehindLatest": 0,
+            "ChildShards": [
+                {
+                    "ShardId": "shardId-000000000001",
+                    "ParentShards": ["shardId-000000000000"],
+                    "HashKeyRange": { "StartingHashKey": "0", "EndingHashKey": middle.to_string() },
+                },
+                {
+                    "ShardId": "shardId-000000000002",
+                    "ParentShards": ["shardId-000000000000"],
+                    "HashKeyRange": {
+                        "StartingHashKey": (middle + 1).to_string(),
+                        "EndingHashKey": u128::MAX.to_string(),
+                    },
+                },
+            ],
+        })
+    );
+}
+
+#[test]
+fn dynamodb_refuses_like_dynamodb() {
+    let database = LocalDynamoDb::in_memory().unwrap();
+    let call = |target: &str, body: &str| {
+        let request = Request::post("http://localhost/").header("x-amz-target", format!("DynamoDB_20120810.{target}"));
+        let response = database.answer(request.body(Bytes::from(body.to_owned())).unwrap());
+        (
+            response.status().as_u16(),
+            response.headers().get("x-amzn-errortype").map(|code| code.to_str().unwrap().to_owned()),
+        )
+    };
+    assert_eq!(call("ListTables", "{}"), (200, None));
+    assert_eq!(call("Nothing", "{}"), (400, Some("UnknownOperationException".into())));
+    assert_eq!(call("ListTables", "{"), (400, Some("SerializationException".into())));
+    assert_eq!(call("DescribeTable", r#"{"TableName":"absent"}"#), (400, Some("ResourceNotFoundException".into())));
+    let bad_value = r#"{"TableName":"absent","Item":{"a":{}}}"#;
+    assert_eq!(call("PutItem", bad_value), (400, Some("ValidationException".into())));
+}
+
+async fn start() -> LocalAws {
+    LocalAws::start_with(service(), LocalDynamoDb::in_memory().unwrap(), Addresses::default()).await.unwrap()
+}
+
+async fn connect(aws: &LocalAws) -> TokioIo<TcpStream> {
+    let address = aws.kinesis_endpoint()["http://".len()..].to_owned();
+    TokioIo::new(TcpStream::connect(address).await.unwrap())
+}
+
+async fn read(response: Response<hyper::body::Incoming>) -> (StatusCode, Bytes) {
+    (response.status(), response.into_body().collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests() {
+    let aws = start().await;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(connect(&aws).await).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async { connection.await.unwrap() });
+    for _ in 0..3 {
+        let call = request("ListShards", r#"{"StreamName":"orders"}"#).map(Full::new);
+        let (status, body) = read(sender.send_request(call).await.unwrap()).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.starts_with(b"{\"Shards\":["), "{body:?}");
+    }
+    let huge = request("PutRecords", vec![b' '; 25 << 20]).map(Full::new);
+    if let Ok(response) = sender.send_request(huge).await {
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}
+
+#[tokio::test]
+async fn http2_works_by_prior_knowledge() {
+    let aws = start().await;
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), connect(&aws).await);
+    let (sender, connection) = handshake.await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async { connection.await.unwrap() });
+    let calls = (0..20).map(|_| {
+        let mut sender = sender.clone();
+        async move {
+            let call = request("ListShards", r#"{"StreamName":"orders"}"#).map(Full::new);
+            read(sender.send_request(call).await.unwrap()).await
+        }
+    });
+    for (status, body) in futures_util::future::join_all(calls).await {
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.starts_with(b"{\"Shards\":["), "{body:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_was_stopped_is_gone() {
+    let aws = start().await;
+    let address = aws.kinesis_endpoint()["http://".len()..].to_owned();
+    let idle = connect(&aws).await;
+    aws.stop().await;
+    assert!(TcpStream::connect(address).await.is_err());
+    drop(idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_model_can_live_in_the_virtual_time_of_a_test() {
+    let kinesis = LocalKinesis::with_clock(Arc::new(TokioClock::starting_at(Timestamp::from_millis(0))));
+    kinesis.create_stream("orders", 1).unwrap();
+    let client = aws_sdk_kinesis::Client::new(&kcl_local::sdk_config(kinesis.clone(), "us-east-1"));
+    let iterator = kinesis.shard_iterator("orders", kcl_local::ShardId(0), StartingPosition::Latest).unwrap();
+    tokio::time::advance(Duration::from_secs(299)).await;
+    assert!(client.get_records().shard_iterator(&iterator).send().await.is_ok());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let error = client.get_records().shard_iterator(&iterator).send().await.unwrap_err();
+    assert!(error.into_service_error().is_expired_iterator_exception());
+}
