@@ -184,7 +184,7 @@ fn dynamodb_store(
     clock: &Arc<dyn Clock>,
 ) -> (Arc<dyn LeaseStore>, Arc<dyn FleetStore>) {
     let mut table = TableSettings::new(&settings.application, settings.failover_time);
-    table.table_name = settings.table_name.to_string();
+    table.table = settings.table_name.to_string();
     let store = Arc::new(DynamoDbStore::new(aws::for_leases(client), table, Arc::clone(clock)));
     (Arc::clone(&store) as Arc<dyn LeaseStore>, store)
 }

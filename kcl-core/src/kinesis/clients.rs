@@ -1,0 +1,71 @@
+//! The SDK clients of a source: one per way of failing.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::FrameworkMetadata;
+use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+
+/// Two clients of one account and region: one for control calls (`ListShards`, `GetShardIterator`), which the SDK repeats
+/// when they fail, and one for `GetRecords`, whose repetition the reader decides.
+///
+/// Cheap to clone; the HTTP connections are those of the client it was made from.
+#[derive(Debug, Clone)]
+pub struct KinesisClients {
+    pub(super) control: Client,
+    pub(super) records: Client,
+}
+
+impl KinesisClients {
+    /// Derives both from the user's client.
+    ///
+    /// Endpoint, credentials, region, TLS, HTTP client, clock, interceptors and the protection against stalled streams stay
+    /// as they are. What changes:
+    /// - Retries: none for `GetRecords`; the SDK's standard mode with 3 attempts for control calls. Each client has its own
+    ///   retry quota, so that a throttled data path does not use up that of anything else in the process.
+    /// - Time-outs of an attempt and of a whole call, where the client has none: 30 s for `GetRecords` (10 MB take 16 s at
+    ///   5 Mbit/s), 5 s and 20 s for control calls. A client that sets or disables them itself keeps its choice.
+    /// - The user agent names this library.
+    ///
+    /// # Panics
+    /// Never, for a client that itself could be built.
+    pub fn from_client(client: &Client) -> Self {
+        KinesisClients {
+            control: derive(client, "kcl-kinesis-control", RetryConfig::standard(), CONTROL_ATTEMPT, CONTROL_CALL),
+            records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
+        }
+    }
+
+    /// Takes two clients as they are. `records` should not retry: the SDK's retries would hide throttling from the reader
+    /// and add seconds to each call.
+    pub fn new(control: Client, records: Client) -> Self {
+        KinesisClients { control, records }
+    }
+}
+
+fn derive(client: &Client, purpose: &'static str, retry: RetryConfig, attempt: Duration, call: Duration) -> Client {
+    let config = client.config();
+    let ours = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(call);
+    let timeouts = match config.timeout_config() {
+        Some(theirs) => theirs.to_builder().take_unset_from(ours),
+        None => ours,
+    };
+    let mut builder = config
+        .to_builder()
+        .retry_config(retry)
+        // A custom partition owns its quota; one made by name shares it with every partition of that name in the process.
+        .retry_partition(RetryPartition::custom(purpose).build())
+        .timeout_config(timeouts.build());
+    if let Ok(library) = FrameworkMetadata::new("kcl-rust", Some(env!("CARGO_PKG_VERSION"))) {
+        builder = builder.framework_metadata(library);
+    }
+    Client::from_conf(builder.build())
+}
+
+/// A page of ListShards or an iterator is a small answer: a slow attempt is a lost one.
+const CONTROL_ATTEMPT: Duration = Duration::from_secs(5);
+/// Three attempts and the delays between them.
+const CONTROL_CALL: Duration = Duration::from_secs(20);
+/// Includes reading the body, up to 10 MB of records (14 MB on the wire).
+const RECORDS_CALL: Duration = Duration::from_secs(30);

@@ -1,0 +1,178 @@
+//! Reading a shard by asking again and again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
+
+use super::errors::Fault;
+use super::limits::ReadLimiter;
+use super::sizes::Sizes;
+use super::{Shared, convert, iterator};
+use crate::ports::{Fetched, ReadError, ShardReader};
+use crate::types::{BytePermit, Moment, Position, RecordBatch, ShardRef};
+
+/// A reader of one shard.
+///
+/// The truth is `position`: it moves when records are handed out, in one step with it, and nothing else moves it. The
+/// iterator only names it for some minutes and is made anew from it whenever it is missing, expired or in doubt. That is
+/// why a dropped future, an error or an expiry at any point loses and repeats nothing.
+#[derive(Debug)]
+pub(super) struct PollingReader {
+    source: Arc<Shared>,
+    shard: ShardRef,
+    position: Position,
+    iterator: Option<String>,
+    limiter: ReadLimiter,
+    sizes: Sizes,
+    /// Calls that failed since the last answer.
+    failures: u32,
+    /// At the tip: not before this.
+    idle_until: Moment,
+    random: fastrand::Rng,
+}
+
+#[async_trait]
+impl ShardReader for PollingReader {
+    async fn ready(&mut self) {
+        self.wait().await;
+    }
+
+    fn demand(&self) -> usize {
+        self.sizes.demand()
+    }
+
+    async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError> {
+        self.wait().await;
+        let source = self.source.clone();
+        // Nobody closes the semaphore; if somebody did, reading would go on unbounded rather than not at all.
+        let _slot = source.calls_in_flight.acquire().await.ok();
+        match self.fetch(self.sizes.limit(permit.bytes())).await {
+            Ok(answer) => self.deliver(answer, permit),
+            Err(Fault::Throttled(text)) => Ok(self.slow_down(&text, permit)),
+            Err(fault) => Err(self.failed(fault)),
+        }
+    }
+}
+
+/// An answer, when it was asked for, and for how many records.
+struct Answer {
+    output: GetRecordsOutput,
+    sent: Moment,
+    limit: u16,
+}
+
+impl PollingReader {
+    pub(super) fn new(source: Arc<Shared>, shard: ShardRef, position: Position) -> Self {
+        let mut seed = DefaultHasher::new();
+        // Applications on one shard that are throttled together must not come back together; the clock tells them apart.
+        (&shard, source.clock.now()).hash(&mut seed);
+        PollingReader {
+            limiter: ReadLimiter::new(source.settings.read_limit),
+            source,
+            shard,
+            position,
+            iterator: None,
+            sizes: Sizes::new(),
+            failures: 0,
+            idle_until: Moment::default(),
+            random: fastrand::Rng::with_seed(seed.finish()),
+        }
+    }
+
+    /// Waits for the limits and, at the tip, for the idle time.
+    async fn wait(&self) {
+        self.source.clock.sleep_until(self.limiter.next_call().max(self.idle_until)).await;
+    }
+
+    /// One answer, with a new iterator if it takes one.
+    async fn fetch(&mut self, limit: u16) -> Result<Answer, Fault> {
+        // A kept iterator may have expired, or be spoilt in a way the service only calls a bad argument. One that was made
+        // a moment ago cannot be mended by making another, so then the fault is told.
+        if let Some(kept) = self.iterator.clone() {
+            match self.call(kept, limit).await {
+                Err(Fault::Expired(text) | Fault::BadArgument(text)) => self.doubt(&text),
+                answer_or_fault => return answer_or_fault,
+            }
+        }
+        let made = iterator::make(&self.source.clients.control, &self.shard, &self.position).await?;
+        self.iterator = Some(made.clone());
+        let answer = self.call(made, limit).await;
+        if let Err(Fault::Expired(text) | Fault::BadArgument(text)) = &answer {
+            self.doubt(text);
+        }
+        answer
+    }
+
+    async fn call(&mut self, iterator: String, limit: u16) -> Result<Answer, Fault> {
+        let request = self.source.clients.records.get_records().shard_iterator(iterator).limit(i32::from(limit));
+        let request = request.set_stream_arn(self.shard.stream().arn().map(str::to_owned));
+        let sent = self.source.clock.now();
+        // Before the call: one that is given up half-way counts at the service too.
+        self.limiter.called(sent);
+        let output = request.send().await.map_err(|error| Fault::of(&error))?;
+        Ok(Answer { output, sent, limit })
+    }
+
+    /// Hands out an answer and moves the position past it. No waiting in here: either both happen or neither.
+    fn deliver(&mut self, answer: Answer, permit: BytePermit) -> Result<Fetched, ReadError> {
+        let Answer { output, sent, limit } = answer;
+        let lag = output.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+        let records = convert::records(output.records, &self.position).map_err(|nonsense| {
+            self.doubt(&nonsense.to_string());
+            ReadError::Invalid(nonsense.to_string())
+        })?;
+        self.failures = 0;
+        let count = records.entries.len();
+        self.limiter.answered(sent, records.service_bytes);
+        self.sizes.answered(count, records.held_bytes);
+        if let Some(last) = records.entries.last() {
+            self.position = Position::After(last.sequence.clone());
+        }
+        // At an end that the runtime does not believe, the next call asks anew from the position.
+        self.iterator = output.next_shard_iterator.filter(|next| !next.is_empty());
+        let end = self.iterator.is_none().then(|| convert::shard_end(output.child_shards));
+        if end.is_some() || at_tip(lag, count, limit) {
+            self.idle_until = sent + self.source.settings.idle_interval;
+        }
+        Ok(Fetched::new(RecordBatch::new(records.entries, lag, permit), lag, end))
+    }
+
+    /// Gives the permit back with an empty answer: it must not be held while the throttling is waited out.
+    fn slow_down(&mut self, text: &str, permit: BytePermit) -> Fetched {
+        self.limiter.throttled(self.source.clock.now(), self.random.u64(..));
+        tracing::debug!(
+            stream = %self.shard.stream(),
+            shard_id = %self.shard.id(),
+            share = self.limiter.share(),
+            text,
+            "reading is throttled"
+        );
+        Fetched::new(RecordBatch::new(Vec::new(), None, permit), None, None)
+    }
+
+    fn failed(&mut self, fault: Fault) -> ReadError {
+        self.sizes.failed();
+        self.failures = self.failures.saturating_add(1);
+        // Some servers answer a spoilt iterator with an error of their own making; asking with it for ever would never end.
+        if self.failures > 1 && self.iterator.is_some() {
+            self.doubt("repeated failures");
+        }
+        fault.into_read_error(&self.shard)
+    }
+
+    fn doubt(&mut self, text: &str) {
+        tracing::debug!(stream = %self.shard.stream(), shard_id = %self.shard.id(), text, "the iterator is made anew");
+        self.iterator = None;
+    }
+}
+
+/// Whether there is nothing to be had at once. Not every server knows the lag, so a full answer speaks for more.
+fn at_tip(lag: Option<Duration>, records: usize, limit: u16) -> bool {
+    match lag {
+        Some(lag) => lag.is_zero() && records < usize::from(limit),
+        None => records == 0,
+    }
+}
