@@ -33,7 +33,7 @@ fn main() {
         measure("loopback HTTP", client_of(&aws), aws.kinesis(), records).await;
         aws.stop().await;
         let kinesis = LocalKinesis::new();
-        let client = Client::new(&kcl_local::sdk_config(kinesis.clone(), "us-east-1"));
+        let client = Client::new(&kinesis.sdk_config());
         measure("in process", client, &kinesis, records).await;
     });
 }

@@ -15,7 +15,9 @@ use aws_types::sdk_config::SharedCredentialsProvider;
 use http_body_util::BodyExt;
 use hyper::Request;
 
+use crate::dynamodb::LocalDynamoDb;
 use crate::http::Service;
+use crate::kinesis::LocalKinesis;
 
 /// An HTTP client for the AWS SDK that hands requests to `service`, whatever host they are for.
 ///
@@ -26,7 +28,8 @@ pub fn http_client(service: impl Service) -> SharedHttpClient {
     SharedHttpClient::new(InProcess(service))
 }
 
-/// Region, credentials that are made up, and [`http_client`]: all that an SDK client needs to talk to `service`.
+/// Region, credentials that are made up, and [`http_client`]: all that an SDK client needs to talk to `service`. For a
+/// service that you wrapped; the services of this crate have a method of this name.
 #[must_use]
 pub fn sdk_config(service: impl Service, region: &str) -> SdkConfig {
     SdkConfig::builder()
@@ -41,6 +44,34 @@ pub fn sdk_config(service: impl Service, region: &str) -> SdkConfig {
 #[must_use]
 pub fn credentials() -> Credentials {
     Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "kcl-local")
+}
+
+impl LocalKinesis {
+    /// All that an SDK client in this process needs, without a socket: `Client::new(&kinesis.sdk_config())`.
+    #[must_use]
+    pub fn sdk_config(&self) -> SdkConfig {
+        sdk_config(self.clone(), &self.settings().account.region)
+    }
+
+    /// An HTTP client for an SDK configuration of your own.
+    #[must_use]
+    pub fn http_client(&self) -> SharedHttpClient {
+        http_client(self.clone())
+    }
+}
+
+impl LocalDynamoDb {
+    /// All that an SDK client in this process needs, without a socket: `Client::new(&dynamodb.sdk_config())`.
+    #[must_use]
+    pub fn sdk_config(&self) -> SdkConfig {
+        sdk_config(self.clone(), DYNAMODB_REGION)
+    }
+
+    /// An HTTP client for an SDK configuration of your own.
+    #[must_use]
+    pub fn http_client(&self) -> SharedHttpClient {
+        http_client(self.clone())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -74,3 +105,5 @@ async fn answer<S: Service>(service: &S, request: HttpRequest) -> Result<HttpRes
 pub const ACCESS_KEY_ID: &str = "local";
 /// The secret access key that goes with every service of this crate.
 pub const SECRET_ACCESS_KEY: &str = "local";
+/// The region in the ARNs that the database gives its tables.
+const DYNAMODB_REGION: &str = "us-east-1";

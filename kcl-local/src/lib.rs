@@ -3,7 +3,8 @@
 //! One model, reached in four ways:
 //!
 //! - **In code**: [`LocalKinesis`] creates streams, writes, reads and reshards.
-//! - **Under an SDK client in the same process**, without a socket: [`sdk_config`] or [`http_client`].
+//! - **Under an SDK client in the same process**, without a socket: [`LocalKinesis::sdk_config`] or
+//!   [`LocalKinesis::http_client`], and the same of [`LocalDynamoDb`].
 //! - **Over HTTP/1.1 and HTTP/2**, for any client in any language: [`serve`], or [`LocalAws`] for both services on
 //!   free ports.
 //! - **As a program**: `local-aws`.
@@ -14,7 +15,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let kinesis = kcl_local::LocalKinesis::new();
 //! kinesis.create_stream("orders", 2)?;
-//! let client = aws_sdk_kinesis::Client::new(&kcl_local::sdk_config(kinesis, "us-east-1"));
+//! let client = aws_sdk_kinesis::Client::new(&kinesis.sdk_config());
 //!
 //! let shards = client.list_shards().stream_name("orders").send().await?;
 //! assert_eq!(shards.shards().len(), 2);

@@ -205,7 +205,7 @@ async fn a_server_that_was_stopped_is_gone() {
 async fn the_model_can_live_in_the_virtual_time_of_a_test() {
     let kinesis = LocalKinesis::with_clock(Arc::new(TokioClock::starting_at(Timestamp::from_millis(0))));
     kinesis.create_stream("orders", 1).unwrap();
-    let client = aws_sdk_kinesis::Client::new(&kcl_local::sdk_config(kinesis.clone(), "us-east-1"));
+    let client = aws_sdk_kinesis::Client::new(&kinesis.sdk_config());
     let iterator = kinesis.shard_iterator("orders", kcl_local::ShardId(0), StartingPosition::Latest).unwrap();
     tokio::time::advance(Duration::from_secs(299)).await;
     assert!(client.get_records().shard_iterator(&iterator).send().await.is_ok());

@@ -21,7 +21,7 @@ const RUNS: usize = 15;
 async fn eight_writers_in_process() {
     for run in 0..RUNS {
         let kinesis = LocalKinesis::new();
-        let client = Client::new(&kcl_local::sdk_config(kinesis.clone(), "us-east-1"));
+        let client = Client::new(&kinesis.sdk_config());
         tail(client, kinesis, 1 + run % 4, Reshard::Never).await;
     }
 }

@@ -23,7 +23,7 @@ impl Codec {
                 ErrorCode::Serialization,
                 format!(
                     "content type '{other}' is not supported, application/x-amz-json-1.1 is: Java clients switch to it \
-                     with AWS_CBOR_DISABLE=true or -Daws.cborEnabled=false"
+                     with -Daws.cborEnabled=false (SDK 2) or AWS_CBOR_DISABLE=true (SDK 1)"
                 ),
             )),
         }

@@ -21,8 +21,8 @@ impl Scene {
     pub(crate) async fn in_process(settings: Settings) -> Self {
         let (kinesis, clock) = service(settings);
         let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
-        let client = Client::new(&kcl_local::sdk_config(kinesis.clone(), "us-east-1"));
-        let dynamodb = aws_sdk_dynamodb::Client::new(&kcl_local::sdk_config(database, "us-east-1"));
+        let client = Client::new(&kinesis.sdk_config());
+        let dynamodb = aws_sdk_dynamodb::Client::new(&database.sdk_config());
         Self { client, dynamodb, kinesis, clock, _server: None }
     }
 
