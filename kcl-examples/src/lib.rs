@@ -1,1 +1,8 @@
-//! placeholder
+//! What the programs of this folder are made of; each `src/bin/` file only starts one of them.
+//!
+//! | module | program |
+//! |---|---|
+//! | [`consume`] | `consume`: prints what a worker of any application is given, as JSON lines |
+
+pub mod common;
+pub mod consume;

@@ -1,0 +1,6 @@
+//! What the programs share.
+
+pub mod aws;
+pub mod logging;
+pub mod program;
+pub mod signals;

@@ -1,0 +1,128 @@
+//! How each line is spelled: one JSON object with `event` first.
+
+use kcl_core::types::{SequenceNumber, Timestamp};
+use kcl_core::{Record, RecordBatch, ShardContext, WorkerEvent};
+use serde::{Serialize, Serializer};
+
+/// A delivered batch.
+#[derive(Serialize)]
+struct Batch<'a> {
+    event: &'static str,
+    shard: &'a str,
+    worker: &'a str,
+    records: usize,
+    #[serde(serialize_with = "decimal")]
+    first: &'a SequenceNumber,
+    #[serde(serialize_with = "decimal")]
+    last: &'a SequenceNumber,
+    lag_ms: Option<u128>,
+    fencing_token: u64,
+}
+
+/// A delivered record. Data that is text stands in `data`, other data in `data_base64`.
+#[derive(Serialize)]
+struct One<'a> {
+    event: &'static str,
+    shard: &'a str,
+    worker: &'a str,
+    #[serde(serialize_with = "decimal")]
+    sequence: &'a SequenceNumber,
+    sub_sequence: u64,
+    partition_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival_ms: Option<i64>,
+    fencing_token: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Count {
+    event: &'static str,
+    total: u64,
+}
+
+#[derive(Serialize)]
+struct Lease<'a> {
+    event: &'static str,
+    shard: &'a str,
+    worker: &'a str,
+    reason: &'a str,
+}
+
+/// The line of a batch; none if it is empty.
+pub(super) fn batch(shard: &ShardContext, batch: &RecordBatch) -> Vec<u8> {
+    let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Vec::new() };
+    let mut text = Vec::with_capacity(320);
+    push(
+        &mut text,
+        &Batch {
+            event: "batch",
+            shard: shard.shard.id().as_str(),
+            worker: shard.worker.as_str(),
+            records: batch.len(),
+            first: first.sequence_number(),
+            last: last.sequence_number(),
+            lag_ms: batch.lag().map(|lag| lag.as_millis()),
+            fencing_token: shard.fencing_token.0,
+        },
+    );
+    text
+}
+
+/// The lines of the records of a batch.
+pub(super) fn records(shard: &ShardContext, batch: &RecordBatch) -> Vec<u8> {
+    let mut text = Vec::with_capacity(batch.data_bytes() + batch.len() * 256);
+    for record in batch.iter() {
+        push(&mut text, &one(shard, &record));
+    }
+    text
+}
+
+fn one<'a>(shard: &'a ShardContext, record: &'a Record) -> One<'a> {
+    let data = std::str::from_utf8(record.data()).ok();
+    One {
+        event: "record",
+        shard: shard.shard.id().as_str(),
+        worker: shard.worker.as_str(),
+        sequence: record.sequence_number(),
+        sub_sequence: record.sub_sequence_number(),
+        partition_key: record.partition_key(),
+        arrival_ms: record.arrival().map(Timestamp::as_millis),
+        fencing_token: shard.fencing_token.0,
+        data,
+        data_base64: data.is_none().then(|| aws_smithy_types::base64::encode(record.data())),
+    }
+}
+
+/// The line of a total.
+pub(super) fn count(total: u64) -> Vec<u8> {
+    let mut text = Vec::new();
+    push(&mut text, &Count { event: "count", total });
+    text
+}
+
+/// The line of an event of the worker; none for events that are only logged.
+pub(super) fn lease(event: &WorkerEvent) -> Option<Vec<u8>> {
+    let (name, tenure, reason) = match event {
+        WorkerEvent::LeaseGained { tenure, reason } => ("lease_gained", tenure, reason.as_str()),
+        WorkerEvent::LeaseLost { tenure, reason } => ("lease_lost", tenure, reason.as_str()),
+        WorkerEvent::LeaseReleased { tenure, reason } => ("lease_released", tenure, reason.as_str()),
+        _ => return None,
+    };
+    let mut text = Vec::new();
+    let (shard, worker) = (tenure.shard.id().as_str(), tenure.worker.as_str());
+    push(&mut text, &Lease { event: name, shard, worker, reason });
+    Some(text)
+}
+
+fn push(text: &mut Vec<u8>, line: &impl Serialize) {
+    serde_json::to_writer(&mut *text, line).expect("texts and numbers become JSON, and a vector takes them");
+    text.push(b'\n');
+}
+
+fn decimal<S: Serializer>(number: &SequenceNumber, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(number.as_str())
+}
