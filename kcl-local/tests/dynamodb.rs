@@ -129,3 +129,42 @@ async fn errors_have_the_codes_of_the_service(scene: Scene) {
     let wrong_key = client.get_item().table_name("leases").key("leaseKey", number(1)).send().await;
     assert_eq!(code(wrong_key), "ValidationException");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn increments_that_race_are_all_counted() {
+    for scene in [Scene::in_process(Default::default()).await, Scene::over_http(Default::default()).await] {
+        create_leases(&scene.dynamodb).await;
+        put_lease(&scene.dynamodb, "shard-0", "nobody").await;
+        let mut workers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            workers.spawn(increment(scene.dynamodb.clone(), 25));
+        }
+        workers.join_all().await;
+        assert_eq!(counter(&scene.dynamodb).await, 1 + 8 * 25);
+    }
+}
+
+async fn counter(client: &Client) -> u64 {
+    let get = client.get_item().table_name("leases").key("leaseKey", text("shard-0")).consistent_read(true);
+    get.send().await.unwrap().item.unwrap()["leaseCounter"].as_n().unwrap().parse().unwrap()
+}
+
+/// Raises the counter by one, `times` times, each time only if nobody else did since it was read.
+async fn increment(client: Client, times: usize) {
+    let mut done = 0;
+    while done < times {
+        let seen = counter(&client).await;
+        let update = client.update_item().table_name("leases").key("leaseKey", text("shard-0"));
+        let outcome = update
+            .update_expression("SET leaseCounter = :next")
+            .condition_expression("leaseCounter = :seen")
+            .expression_attribute_values(":seen", number(seen))
+            .expression_attribute_values(":next", number(seen + 1))
+            .send()
+            .await;
+        match outcome {
+            Ok(_) => done += 1,
+            Err(error) => assert!(error.into_service_error().is_conditional_check_failed_exception()),
+        }
+    }
+}
