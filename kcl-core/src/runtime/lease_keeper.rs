@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::tenure::SharedTenure;
@@ -44,8 +45,12 @@ pub(crate) struct LeaseKeeper {
 const COMMANDS: usize = 256;
 
 impl LeaseKeeper {
-    /// The keeper and its task, which ends when all handles are gone and nothing is under way.
-    pub(crate) fn new(context: Arc<Context>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    /// The keeper and its task, which ends once the worker has `drained` and nothing is held or under way. Handles may
+    /// outlive it: user code can keep a checkpointer for ever.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        drained: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(COMMANDS);
         let keeper = Keeper {
             context,
@@ -54,7 +59,7 @@ impl LeaseKeeper {
             under_way: FuturesUnordered::new(),
             beginning: BTreeMap::new(),
         };
-        (LeaseKeeper { commands: sender }, keeper.run(receiver))
+        (LeaseKeeper { commands: sender }, keeper.run(receiver, drained))
     }
 
     /// Begins a tenure with this write. The error says in words why it did not begin.
@@ -119,7 +124,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, drained: CancellationToken) {
         let context = Arc::clone(&self.context);
         let mut open = true;
         while open || !self.under_way.is_empty() || !self.tenures.is_empty() {
@@ -131,10 +136,8 @@ impl Keeper {
                 () = context.abort.cancelled() => return,
                 Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => self.handle_answer(answer),
                 () = sleep_until(&context, next), if next.is_some() => self.handle_time(),
-                command = commands.recv(), if open => match command {
-                    Some(command) => self.handle_command(command),
-                    None => open = false,
-                },
+                Some(command) = commands.recv(), if open => self.handle_command(command),
+                () = drained.cancelled(), if open => open = false,
             }
         }
     }

@@ -136,8 +136,8 @@ const START_BACKOFF: Backoff =
 /// 4. The lease keeper ends when nothing is held and nothing is under way. It ends last.
 pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<WorkerReport, WorkerError> {
     let Started { heartbeat, look, rows } = started;
-    let (keeper, keep) = LeaseKeeper::new(Arc::clone(&context));
     let drained = CancellationToken::new();
+    let (keeper, keep) = LeaseKeeper::new(Arc::clone(&context), drained.clone());
     let mut keeping = context.tasks.spawn(TaskKind::LeaseKeeper, keep);
     let mut beating = context.tasks.spawn(TaskKind::Heartbeat, heartbeat.run(drained.clone()));
     let assigner = Assigner::new(Arc::clone(&context), keeper, look, rows);
