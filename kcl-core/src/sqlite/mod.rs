@@ -30,8 +30,8 @@ use thread::FileThread;
 /// killed, or a machine that loses power, leaves the file whole and with every answered write in it. The file is read by
 /// any SQLite tool; its table `rows` has a JSON document for each row, with the attributes named as in the KCL's table.
 ///
-/// **Local disks only.** Processes share a write-ahead log through shared memory, which network file systems do not offer,
-/// nor several containers or virtual machines that see one folder through different kernels.
+/// **Local disks only.** Processes share a write-ahead log through shared memory, which neither network file systems offer
+/// nor folders that two virtual machines share.
 ///
 /// # Cancel safety
 /// Dropping the future of a write leaves its effect unknown: it is skipped if it was still waiting for its turn, and runs

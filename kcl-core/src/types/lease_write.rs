@@ -125,12 +125,13 @@ impl LeaseChange {
             row.own_counter = Some(counter);
         }
         if self.raise_epoch {
-            row.epoch = Some(super::Epoch(row.epoch().0 + 1));
+            // Rows come from outside: one at the limit must not end the worker that reads it.
+            row.epoch = Some(super::Epoch(row.epoch().0.saturating_add(1)));
         }
         match self.owner_switches {
             None => {}
             Some(OwnerSwitches::Reset) => row.owner_switches = 0,
-            Some(OwnerSwitches::Increment) => row.owner_switches += 1,
+            Some(OwnerSwitches::Increment) => row.owner_switches = row.owner_switches.saturating_add(1),
         }
         if let Some(checkpoint) = &self.checkpoint {
             row.checkpoint = checkpoint.clone();

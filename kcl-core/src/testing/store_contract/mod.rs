@@ -4,6 +4,7 @@ mod fixture;
 mod fleet;
 mod leases;
 mod races;
+mod reference;
 mod scans;
 mod support;
 mod transactions;
@@ -61,7 +62,7 @@ impl fmt::Debug for Case {
 
 /// What every [`LeaseStore`] must do.
 pub fn lease_store_cases() -> Vec<Case> {
-    [leases::CASES, transactions::CASES, scans::CASES, races::CASES].concat()
+    [leases::CASES, transactions::CASES, scans::CASES, races::CASES, reference::CASES].concat()
 }
 
 /// What every [`FleetStore`] must do.
