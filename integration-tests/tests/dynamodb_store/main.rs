@@ -8,6 +8,7 @@ mod clock;
 mod faults;
 mod items;
 
+mod contract;
 mod java_rows;
 mod leases;
 mod lost_answers;
