@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::TableStatus;
 
 use super::store::DynamoDbStore;
-use super::table::{self, Readiness};
+use super::table::{self, Lack};
 use crate::ports::{Clock, StoreStartError};
 use crate::types::{Moment, StoreError};
 
@@ -29,21 +29,34 @@ impl DynamoDbStore {
     async fn until_ready(&self) -> Result<(), StoreStartError> {
         let mut patience = Patience::new(self.clock.now());
         loop {
-            let waiting_for = match self.readiness().await? {
-                Readiness::Ready => return Ok(()),
-                // Just after a table was created, a description may come from a server that has not heard of it.
-                Readiness::Missing if patience.is_young(self.clock.now()) => "the table to appear",
-                Readiness::Missing => {
-                    let message = format!("table {} was created but has disappeared", self.table());
-                    return Err(StoreError::TableMissing(message).into());
+            let waiting_for = match self.lack().await {
+                Ok(None) => return Ok(()),
+                Ok(Some(lack)) => {
+                    patience.failures = 0;
+                    self.supply(lack, patience.is_young(self.clock.now())).await?
                 }
-                Readiness::NotYet(what) => what,
-                Readiness::IndexMissing(found) => {
-                    self.create_index(&found).await?;
-                    "the index to be created"
-                }
+                // A look that failed is no news. To give up here would throw away the minutes that an index takes.
+                Err(error) if patience.bears(&error) => "the service to answer",
+                Err(error) => return Err(error),
             };
             patience.wait(self.clock.as_ref(), self.table(), waiting_for).await;
+        }
+    }
+
+    /// Supplies what can be supplied, and says what to wait for.
+    async fn supply(&self, lack: Lack, young: bool) -> Result<&'static str, StoreStartError> {
+        match lack {
+            Lack::Time(what) => Ok(what),
+            Lack::Index(found) => {
+                self.create_index(&found).await?;
+                Ok("the index to be created")
+            }
+            // Just after a table was created, a description may come from a server that has not heard of it.
+            Lack::Table if young => Ok("the table to appear"),
+            Lack::Table => {
+                let message = format!("table {} was created but has disappeared", self.table());
+                Err(StoreError::TableMissing(message).into())
+            }
         }
     }
 }
@@ -54,11 +67,19 @@ struct Patience {
     begun: Moment,
     told: Moment,
     next: Duration,
+    failures: u32,
 }
 
 impl Patience {
     fn new(now: Moment) -> Self {
-        Patience { begun: now, told: now, next: FIRST_LOOK }
+        Patience { begun: now, told: now, next: FIRST_LOOK, failures: 0 }
+    }
+
+    /// Whether to look again after this failure.
+    fn bears(&mut self, error: &StoreStartError) -> bool {
+        self.failures += 1;
+        let passing = matches!(error, StoreStartError::Store(StoreError::Throttled(_) | StoreError::Unavailable(_)));
+        passing && self.failures <= FAILURES_IN_A_ROW
     }
 
     fn is_young(&self, now: Moment) -> bool {
@@ -84,4 +105,5 @@ impl Patience {
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LAST_LOOK: Duration = Duration::from_secs(2);
 const TELL_EVERY: Duration = Duration::from_secs(5);
+const FAILURES_IN_A_ROW: u32 = 5;
 const APPEARS_WITHIN: Duration = Duration::from_secs(60);

@@ -16,16 +16,14 @@ use super::store::DynamoDbStore;
 use crate::ports::StoreStartError;
 use crate::types::StoreError;
 
-/// How far the table is.
-pub(super) enum Readiness {
-    /// Table and index can be used.
-    Ready,
-    /// There is no table.
-    Missing,
-    /// Something is under way: what to wait for.
-    NotYet(&'static str),
-    /// The table can be used but has no index, as fleets of KCL 2.x leave it.
-    IndexMissing(Box<TableDescription>),
+/// What a table that cannot be used yet lacks.
+pub(super) enum Lack {
+    /// Everything: there is no table.
+    Table,
+    /// The index, as fleets of KCL 2.x leave it.
+    Index(Box<TableDescription>),
+    /// Time: what to wait for.
+    Time(&'static str),
 }
 
 impl DynamoDbStore {
@@ -42,14 +40,15 @@ impl DynamoDbStore {
         }
     }
 
-    pub(super) async fn readiness(&self) -> Result<Readiness, StoreStartError> {
-        let Some(table) = self.describe().await? else { return Ok(Readiness::Missing) };
+    /// What the table lacks; `None` if table and index can be used.
+    pub(super) async fn lack(&self) -> Result<Option<Lack>, StoreStartError> {
+        let Some(table) = self.describe().await? else { return Ok(Some(Lack::Table)) };
         check(&table)?;
         Ok(match (table.table_status(), owner_index(&table).map(|index| index.index_status())) {
-            (Some(TableStatus::Active | TableStatus::Updating), Some(Some(IndexStatus::Active))) => Readiness::Ready,
-            (Some(TableStatus::Active), None) => Readiness::IndexMissing(Box::new(table)),
-            (Some(TableStatus::Active | TableStatus::Updating), Some(_)) => Readiness::NotYet("the index to be ready"),
-            _ => Readiness::NotYet("the table to be ready"),
+            (Some(TableStatus::Active | TableStatus::Updating), Some(Some(IndexStatus::Active))) => None,
+            (Some(TableStatus::Active), None) => Some(Lack::Index(Box::new(table))),
+            (Some(TableStatus::Active | TableStatus::Updating), Some(_)) => Some(Lack::Time("the index to be ready")),
+            _ => Some(Lack::Time("the table to be ready")),
         })
     }
 

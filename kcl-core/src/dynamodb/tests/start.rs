@@ -97,6 +97,23 @@ async fn a_table_that_disappears_while_it_is_awaited_is_missing() {
 }
 
 #[tokio::test]
+async fn a_look_that_fails_while_waiting_is_no_news_unless_it_fails_for_good() {
+    let failed = || Answer::Is(500, r#"{"__type": "x#InternalFailure"}"#.to_owned());
+    let denied = || error(r#"{"__type": "x#AccessDeniedException"}"#);
+    let creating = || ok(&table("ACTIVE", Some("CREATING"), ""));
+    let start = async |failures: Vec<Answer>| {
+        let describes = [creating(), creating()].into_iter().chain(failures);
+        let describes = describes.chain([creating(), ok(&table("ACTIVE", Some("ACTIVE"), ""))]).collect();
+        scripted(play(describes, |operation, _| panic!("{operation} must not be sent"))).0.start().await
+    };
+    assert_eq!(start((0..5).map(|_| failed()).collect()).await, Ok(()));
+    let outcome = start((0..6).map(|_| failed()).collect()).await;
+    assert!(matches!(outcome, Err(StoreStartError::Store(StoreError::Unavailable(_)))), "{outcome:?}");
+    let outcome = start(vec![denied()]).await;
+    assert!(matches!(outcome, Err(StoreStartError::Store(StoreError::Denied(_)))), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn the_race_for_the_index_is_lost_without_harm() {
     let in_use =
         r#"{"__type": "x#ResourceInUseException", "message": "Attempt to change a resource which is still in use"}"#;
