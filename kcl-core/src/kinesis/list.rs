@@ -152,8 +152,8 @@ impl Intercept for ServiceDate {
     }
 }
 
-/// A page holds a thousand shards; the largest stream has some tens of thousands.
-const MOST_PAGES: usize = 10_000;
+/// A page holds a thousand shards, and the largest streams have some tens of thousands.
+const MOST_PAGES: usize = 1_000;
 /// With the SDK's three attempts each, a listing gives up after half a minute of throttling.
 const PATIENCE: u32 = 6;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(10) };

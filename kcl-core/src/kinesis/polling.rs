@@ -113,6 +113,11 @@ impl PollingReader {
         // Before the call: one that is given up half-way counts at the service too.
         self.limiter.called(sent);
         let output = request.send().await.map_err(|error| Fault::of(&error))?;
+        if says_nothing(&output) {
+            return Err(Fault::Unavailable(
+                "GetRecords says nothing: no records, iterator, lag or children".to_owned(),
+            ));
+        }
         Ok(Answer { output, sent, limit })
     }
 
@@ -167,6 +172,15 @@ impl PollingReader {
         tracing::debug!(stream = %self.shard.stream(), shard_id = %self.shard.id(), text, "the iterator is made anew");
         self.iterator = None;
     }
+}
+
+/// An empty body decodes to this, and it must not pass for the end of the shard: if the shard happens to be closed, nothing
+/// later would contradict it, and what is left of it would be skipped.
+fn says_nothing(output: &GetRecordsOutput) -> bool {
+    output.records.is_empty()
+        && output.next_shard_iterator.is_none()
+        && output.millis_behind_latest.is_none()
+        && output.child_shards.is_none()
 }
 
 /// Whether there is nothing to be had at once. Not every server knows the lag, so a full answer speaks for more.

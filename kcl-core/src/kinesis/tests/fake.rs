@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::{BehaviorVersion, Config, Credentials, Region, RuntimeComponents};
+use aws_sdk_kinesis::config::{BehaviorVersion, Builder, Config, Credentials, Region, RuntimeComponents};
 use aws_sdk_kinesis::error::ConnectorError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) operation: String,
+    pub(super) user_agent: String,
     pub(super) body: Value,
 }
 
@@ -57,12 +58,15 @@ impl Fake {
     }
 
     pub(super) fn client(&self) -> Client {
-        let config = Config::builder()
+        Client::from_conf(self.config().build())
+    }
+
+    pub(super) fn config(&self) -> Builder {
+        Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new("eu-west-1"))
             .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-            .http_client(self.clone());
-        Client::from_conf(config.build())
+            .http_client(self.clone())
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
@@ -91,7 +95,8 @@ impl HttpConnector for Fake {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix("Kinesis_20131202.").unwrap_or(target).to_owned();
         let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or(Value::Null);
-        let call = Call { operation, body };
+        let user_agent = request.headers().get("x-amz-user-agent").unwrap_or_default().to_owned();
+        let call = Call { operation, user_agent, body };
         let fake = self.clone();
         HttpConnectorFuture::new(async move {
             // Two points at which the caller may lose interest: before the server has seen the request, and after.

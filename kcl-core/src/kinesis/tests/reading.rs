@@ -173,6 +173,29 @@ async fn at_the_tip_the_idle_interval_passes_between_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waits_count_from_when_a_call_was_sent() {
+    let clock = Arc::new(TestClock::default());
+    let slow = clock.clone();
+    let fake = Fake::new(move |call| {
+        if call.operation == "GetRecords" {
+            slow.advance(Duration::from_millis(150));
+        }
+        // At the tip from the second answer on.
+        let lag = if call.text("ShardIterator") == Some("1") { 500 } else { 0 };
+        let next = if call.operation == "GetShardIterator" { "1" } else { "2" };
+        Reply::Json(
+            json!({ "ShardIterator": next, "NextShardIterator": next, "Records": [], "MillisBehindLatest": lag }),
+        )
+    });
+    let reader = source_with(&fake, ReadLimit::Service, &clock).open(&shard_of(by_name()), Position::TrimHorizon);
+    let mut reading = Reading { fake, clock, reader };
+    for wait in [50, 850, 850] {
+        reading.fetch().await.unwrap();
+        assert_eq!(reading.wait().await, Duration::from_millis(wait));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn behind_the_tip_only_the_limits_count() {
     for (limit, expected) in [(ReadLimit::Service, 200), (ReadLimit::None, 0)] {
         let turns = [Turn::Answer(1), Turn::Answer(0), Turn::Answer(1)];

@@ -93,7 +93,7 @@ fn paused() -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn whatever_the_calls_meet_each_record_comes_once(turns in prop::collection::vec(turn(), 0..25), count in 0_usize..40) {
@@ -173,6 +173,8 @@ async fn failures_say_what_they_are_and_reading_goes_on() {
         (Reply::Raw(500, b"<html>oops</html>".to_vec()), unavailable, "HTTP 500"),
         (Reply::Raw(500, Vec::new()), unavailable, "HTTP 500"),
         (Reply::Raw(200, truncated()), unavailable, "cannot be understood"),
+        (Reply::Raw(200, Vec::new()), unavailable, "says nothing"),
+        (Reply::Raw(200, b"{}".to_vec()), unavailable, "says nothing"),
         (
             Reply::Broken,
             unavailable,
