@@ -11,7 +11,7 @@ use crate::error::WorkerError;
 use crate::metric_definitions::WorkerMetrics;
 use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner, StreamSource};
 use crate::settings::EffectiveSettings;
-use crate::types::{Incarnation, Moment, StoreError, Timestamp, WorkerId, WriteOutcome};
+use crate::types::{Incarnation, StoreError, Timestamp, WorkerId, WriteOutcome};
 
 /// The components of a worker.
 pub(crate) struct Parts {
@@ -123,15 +123,6 @@ impl Context {
     /// The error for a call that did not answer within one attempt.
     pub(crate) fn no_answer(&self) -> StoreError {
         StoreError::Unavailable(format!("no answer within {:?}", self.settings.timings.attempt))
-    }
-
-    /// Waits until a moment, or until the worker is told to stop.
-    pub(crate) async fn pause_until(&self, moment: Moment) {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {}
-            () = self.clock.sleep_until(moment) => {}
-        }
     }
 
     /// Unix seconds, where counters of new rows start.

@@ -30,7 +30,7 @@ pub(crate) struct Grant {
 type FlushReply = oneshot::Sender<Result<Option<RecordPosition>, CheckpointError>>;
 
 enum Command {
-    Begin { key: LeaseKey, write: LeaseWrite, reply: oneshot::Sender<Result<Grant, String>> },
+    Begin { key: LeaseKey, write: Box<LeaseWrite>, reply: oneshot::Sender<Result<Grant, String>> },
     Flush { tenure: Tenure, reply: Option<FlushReply> },
     Farewell { tenure: Tenure, farewell: Farewell, reply: oneshot::Sender<Result<(), LeaseLostReason>> },
 }
@@ -66,7 +66,7 @@ impl LeaseKeeper {
     pub(crate) async fn begin(&self, key: LeaseKey, write: LeaseWrite) -> Result<Grant, String> {
         let (reply, answer) = oneshot::channel();
         let gone = || "the worker ends".to_owned();
-        self.commands.send(Command::Begin { key, write, reply }).await.map_err(|_| gone())?;
+        self.commands.send(Command::Begin { key, write: Box::new(write), reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -162,7 +162,13 @@ impl Keeper {
         self.tenures.get_mut(&tenure.lease).filter(|held| held.shared.tenure == *tenure)
     }
 
-    fn begin(&mut self, key: LeaseKey, write: LeaseWrite, reply: oneshot::Sender<Result<Grant, String>>, now: Moment) {
+    fn begin(
+        &mut self,
+        key: LeaseKey,
+        write: Box<LeaseWrite>,
+        reply: oneshot::Sender<Result<Grant, String>>,
+        now: Moment,
+    ) {
         if self.tenures.contains_key(&key) || self.beginning.contains_key(&key) {
             let _nobody_waits = reply.send(Err("it is held already".into()));
             return;

@@ -386,6 +386,7 @@ impl ShardMachine {
     }
 
     /// The highest position below which everything is completed in this tenure.
+    #[cfg(test)]
     pub(crate) fn safe(&self) -> Option<&RecordPosition> {
         self.progress.safe()
     }

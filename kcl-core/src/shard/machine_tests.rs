@@ -30,6 +30,10 @@ fn batch(numbers: std::ops::RangeInclusive<u64>) -> RecordBatch {
     RecordBatch::new(entries, None, BytePermit::unlimited())
 }
 
+fn nothing() -> RecordBatch {
+    RecordBatch::new(Vec::new(), None, BytePermit::unlimited())
+}
+
 fn numbers(batch: &RecordBatch) -> Vec<u64> {
     batch.iter().map(|record| record.sequence_number().as_str().parse().unwrap()).collect()
 }
@@ -180,7 +184,7 @@ fn the_end_is_told_only_after_everything_is_completed_and_written_only_after_it_
 fn a_stop_does_not_wait_for_ever_for_an_end_that_cannot_be_written() {
     let mut machine = delivering(1..=1);
     machine.handle_processed(Processed::Completed, millis(0), 0);
-    machine.handle_fetched(batch(2..=1), Some(ShardEnd::with_children(vec![child("c")])), millis(0));
+    machine.handle_fetched(nothing(), Some(ShardEnd::with_children(vec![child("c")])), millis(0));
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallShardEnded { .. })));
     machine.handle_shard_ended(Ok(()), millis(0), 0);
@@ -199,7 +203,7 @@ fn a_stop_does_not_wait_for_ever_for_an_end_that_cannot_be_written() {
 fn an_end_without_proof_is_a_read_error() {
     let mut machine = delivering(1..=1);
     machine.handle_processed(Processed::Completed, millis(0), 0);
-    machine.handle_fetched(batch(2..=1), Some(ShardEnd::default()), millis(0));
+    machine.handle_fetched(nothing(), Some(ShardEnd::default()), millis(0));
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::ProveEnd)));
     machine.handle_proof(Ok(Proof::NotClosed("it is open".into())), millis(0), 0);
@@ -306,9 +310,9 @@ proptest! {
                     let failed = Processed::Failed { first: Some(position(first)), error: "no".into() };
                     machine.handle_processed(failed, now, 1);
                 },
-                Event::Panic => if running.take().is_some() {
+                Event::Panic if running.take().is_some() => {
                     machine.handle_processed(Processed::Panicked { message: "boom".into() }, now, 1);
-                },
+                }
                 Event::Wait => if let Some(next) = machine.poll_timeout() { now = next.max(now) },
                 _ => {}
             }

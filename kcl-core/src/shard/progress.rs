@@ -27,11 +27,6 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A ledger that starts after what is stored.
-    pub(crate) fn starting_at(stored: Option<RecordPosition>) -> Self {
-        Progress { safe: stored, ..Progress::default() }
-    }
-
     /// The highest position below which everything is completed.
     pub(crate) fn safe(&self) -> Option<&RecordPosition> {
         self.safe.as_ref()
@@ -94,7 +89,9 @@ mod tests {
 
     #[test]
     fn a_partly_completed_delivery_advances_to_its_completed_part() {
-        let mut progress = Progress::starting_at(Some(at(10)));
+        let mut progress = Progress::default();
+        let before = progress.deliver(at(10));
+        progress.complete(before);
         let first = progress.deliver(at(20));
         let second = progress.deliver(at(30));
         progress.complete(second);

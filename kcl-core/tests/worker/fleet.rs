@@ -17,48 +17,48 @@ use tokio::task::JoinSet;
 
 /// One record as a worker saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub at: Moment,
-    pub worker: String,
-    pub shard: String,
-    pub number: u64,
-    pub token: u64,
+pub(crate) struct Seen {
+    pub(crate) at: Moment,
+    pub(crate) worker: String,
+    pub(crate) shard: String,
+    pub(crate) number: u64,
+    pub(crate) token: u64,
 }
 
 /// What happened, in order.
 #[derive(Debug, Clone, Default)]
-pub struct Log {
-    pub seen: Arc<Mutex<Vec<Seen>>>,
-    pub notes: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Log {
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
+    pub(crate) notes: Arc<Mutex<Vec<String>>>,
 }
 
 impl Log {
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.lock().unwrap().clone()
     }
 
-    pub fn note(&self, text: impl Into<String>) {
+    pub(crate) fn note(&self, text: impl Into<String>) {
         self.notes.lock().unwrap().push(text.into());
     }
 
     /// The numbers of a shard's records in the order of delivery.
-    pub fn numbers(&self, shard: &str) -> Vec<u64> {
+    pub(crate) fn numbers(&self, shard: &str) -> Vec<u64> {
         self.seen().iter().filter(|seen| seen.shard == shard).map(|seen| seen.number).collect()
     }
 }
 
 /// Tasks of one worker, which can be dropped all at once: what SIGKILL does to a process.
 #[derive(Debug, Clone, Default)]
-pub struct Killable {
+pub(crate) struct Killable {
     tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Killable {
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         *self.tasks.lock().unwrap() = JoinSet::new();
     }
 }
@@ -69,33 +69,33 @@ impl Spawner for Killable {
     }
 }
 
-pub struct Fleet {
-    pub clock: ManualClock,
-    pub store: MemoryStore,
-    pub source: ScriptedSource,
-    pub log: Log,
+pub(crate) struct Fleet {
+    pub(crate) clock: ManualClock,
+    pub(crate) store: MemoryStore,
+    pub(crate) source: ScriptedSource,
+    pub(crate) log: Log,
 }
 
-pub const STREAM: &str = "orders";
+pub(crate) const STREAM: &str = "orders";
 
-pub fn stream() -> StreamId {
+pub(crate) fn stream() -> StreamId {
     STREAM.parse().unwrap()
 }
 
-pub fn shard(index: usize) -> ShardRef {
+pub(crate) fn shard(index: usize) -> ShardRef {
     ShardRef::new(stream(), ShardId::new(name(index)).unwrap())
 }
 
-pub fn name(index: usize) -> String {
+pub(crate) fn name(index: usize) -> String {
     format!("shardId-{index:012}")
 }
 
-pub fn key(index: usize) -> LeaseKey {
+pub(crate) fn key(index: usize) -> LeaseKey {
     shard(index).lease_key()
 }
 
 impl Fleet {
-    pub fn new(clock: &ManualClock, shards: usize) -> Self {
+    pub(crate) fn new(clock: &ManualClock, shards: usize) -> Self {
         let source = ScriptedSource::new(clock.clone());
         for index in 0..shards {
             source.add_shard(&shard(index), None);
@@ -103,11 +103,11 @@ impl Fleet {
         Fleet { clock: clock.clone(), store: MemoryStore::new(), source, log: Log::default() }
     }
 
-    pub fn settings(&self, worker: &str) -> Settings {
+    pub(crate) fn settings(&self, worker: &str) -> Settings {
         Settings::new("orders-app", STREAM).worker_id(worker)
     }
 
-    pub fn builder(&self, settings: Settings) -> WorkerBuilder {
+    pub(crate) fn builder(&self, settings: Settings) -> WorkerBuilder {
         Worker::builder(settings)
             .store(self.store.clone())
             .source(self.source.clone())
@@ -116,26 +116,24 @@ impl Fleet {
     }
 
     /// A worker that logs every record.
-    pub fn logging(&self, worker: &str) -> WorkerBuilder {
+    pub(crate) fn logging(&self, worker: &str) -> WorkerBuilder {
         let (log, clock) = (self.log.clone(), self.clock.clone());
-        self.builder(self.settings(worker)).processor(move |_: &ShardContext| Logging {
-            log: log.clone(),
-            clock: clock.clone(),
-        })
+        self.builder(self.settings(worker))
+            .processor(move |_: &ShardContext| Logging { log: log.clone(), clock: clock.clone() })
     }
 
-    pub async fn start(&self, worker: &str) -> WorkerHandle {
+    pub(crate) async fn start(&self, worker: &str) -> WorkerHandle {
         self.logging(worker).build().unwrap().start().await.unwrap()
     }
 
     /// A worker and the means to kill it.
-    pub async fn start_killable(&self, worker: &str) -> (WorkerHandle, Killable) {
+    pub(crate) async fn start_killable(&self, worker: &str) -> (WorkerHandle, Killable) {
         let killable = Killable::default();
         let worker = self.logging(worker).spawner(killable.clone()).build().unwrap();
         (worker.start().await.unwrap(), killable)
     }
 
-    pub fn append(&self, shards: usize, count: usize) {
+    pub(crate) fn append(&self, shards: usize, count: usize) {
         for index in 0..shards {
             for _ in 0..count {
                 self.source.append(&shard(index), "data");
@@ -143,12 +141,12 @@ impl Fleet {
         }
     }
 
-    pub async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         self.clock.sleep_until(self.clock.now() + time).await;
     }
 
     /// Leases per owner; free ones under "-".
-    pub fn owners(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn owners(&self) -> BTreeMap<String, usize> {
         let mut owners = BTreeMap::new();
         for row in self.store.rows() {
             if let kcl_core::types::Row::Lease(lease) = row
@@ -162,7 +160,7 @@ impl Fleet {
     }
 }
 
-pub fn owners(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
+pub(crate) fn owners(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
     expected.iter().map(|(owner, count)| ((*owner).to_owned(), *count)).collect()
 }
 

@@ -102,7 +102,10 @@ fn latest_is_pinned_when_the_lease_is_created_and_an_instant_is_stored() {
             // The worker dies before it has read anything; what arrives meanwhile must not be skipped.
             let killable = crate::fleet::Killable::default();
             let worker = fleet.builder(settings).spawner(killable.clone());
-            let pinned = clock.wall();
+            let pinned = match start {
+                InitialPosition::AtTimestamp(instant) => instant,
+                _ => clock.wall(),
+            };
             let _a = worker.handler(|_| async { Ok(()) }).build().unwrap().start().await.unwrap();
             killable.kill();
             fleet.pass(60 * SECOND).await;

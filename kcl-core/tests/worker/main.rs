@@ -1,6 +1,6 @@
 //! Whole workers in virtual time, over the store in memory and a scripted stream.
 
-#![expect(clippy::disallowed_methods, reason = "tests start the tasks of a worker that they kill")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod fleet;
 mod lifecycle;
