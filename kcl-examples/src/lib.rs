@@ -3,6 +3,8 @@
 //! | module | program |
 //! |---|---|
 //! | [`consume`] | `consume`: prints what a worker of any application is given, as JSON lines |
+//! | [`produce`] | `produce`: puts lines to a stream |
 
 pub mod common;
 pub mod consume;
+pub mod produce;

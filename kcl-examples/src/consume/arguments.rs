@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "polling")]
     reader: Option<ReaderKind>,
     /// Where leases are kept
-    #[arg(long, value_name = "dynamodb|memory", default_value = "dynamodb")]
+    #[arg(long, value_name = "dynamodb|sqlite:PATH|memory", default_value = "dynamodb")]
     pub(super) lease_store: StoreChoice,
     /// How long a worker may be silent before others take its leases; the same in all of them. Default: 10s
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -95,6 +95,7 @@ pub(super) enum Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StoreChoice {
     DynamoDb,
+    Sqlite(PathBuf),
     Memory,
 }
 
@@ -105,7 +106,10 @@ impl FromStr for StoreChoice {
         match text {
             "dynamodb" => Ok(StoreChoice::DynamoDb),
             "memory" => Ok(StoreChoice::Memory),
-            _ => Err("choose dynamodb or memory".to_owned()),
+            _ => match text.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+                Some(path) => Ok(StoreChoice::Sqlite(path.into())),
+                None => Err("choose dynamodb, sqlite:PATH (such as sqlite:leases.db) or memory".to_owned()),
+            },
         }
     }
 }

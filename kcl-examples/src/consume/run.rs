@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kcl_core::memory::MemoryStore;
 use kcl_core::ports::{Clock, SystemClock};
+use kcl_core::sqlite::SqliteStore;
 use kcl_core::{
     EventStream, ShardContext, Worker, WorkerBuilder, WorkerError, WorkerEvent, WorkerHandle, WorkerReport,
 };
@@ -63,6 +64,7 @@ async fn with_components(worker: WorkerBuilder, arguments: &Arguments) -> anyhow
     let worker = worker.kinesis_client(kinesis.client(&config));
     Ok(match &arguments.lease_store {
         StoreChoice::DynamoDb => worker.dynamodb_client(dynamodb.client(&config)),
+        StoreChoice::Sqlite(path) => worker.store(SqliteStore::open(path)?),
         StoreChoice::Memory => worker.store(MemoryStore::new()),
     })
 }
