@@ -88,8 +88,8 @@ impl Worker {
     }
 
     /// Starts, runs until SIGTERM or SIGINT (Ctrl-C), then stops in order: no new work, handlers finish within
-    /// `drain_timeout`, last checkpoints, leases given back, the worker's row removed. A second signal ends at once, still
-    /// without a wrong checkpoint.
+    /// `drain_timeout`, last checkpoints, leases given back, the worker's row removed. A second signal, half a second
+    /// later or more, ends at once, still without a wrong checkpoint.
     ///
     /// # Errors
     /// [`WorkerError`], also if the worker ended by itself; [`WorkerError::Aborted`] after a second signal.

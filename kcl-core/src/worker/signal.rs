@@ -1,5 +1,8 @@
 //! Running until the platform says stop. The only file that installs signal handlers, and only when it is called.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::Worker;
 use crate::error::WorkerError;
 use crate::runtime::WorkerReport;
@@ -8,6 +11,7 @@ use crate::runtime::WorkerReport;
 pub(super) async fn run(worker: Worker) -> Result<WorkerReport, WorkerError> {
     // Installed before the start, so that a signal during it is not missed.
     let mut signals = Signals::install()?;
+    let clock = Arc::clone(&worker.context.clock);
     let mut handle = tokio::select! {
         biased;
         started = worker.start() => started?,
@@ -24,6 +28,16 @@ pub(super) async fn run(worker: Worker) -> Result<WorkerReport, WorkerError> {
             handle.stop();
         }
     }
+    // One stop often arrives twice: from a terminal to the whole process group, and from the wrapper that passes it on.
+    let settled = clock.now() + ONE_STOP;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = handle.wait() => return outcome,
+            () = clock.sleep_until(settled) => break,
+            _ = signals.next() => {}
+        }
+    }
     tokio::select! {
         biased;
         outcome = handle.wait() => outcome,
@@ -34,6 +48,9 @@ pub(super) async fn run(worker: Worker) -> Result<WorkerReport, WorkerError> {
         }
     }
 }
+
+/// Signals within this time of the first are the same request.
+const ONE_STOP: Duration = Duration::from_millis(500);
 
 #[cfg(unix)]
 struct Signals {
