@@ -50,7 +50,8 @@ pub use kinesis::{LocalKinesis, Settings};
 pub use local_aws::{Addresses, LocalAws, StartError};
 pub use model::stream::{EntryError, Placed, PutResult, RecordBatch, Retention};
 pub use model::{
-    Account, Encryption, ErrorCode, HashKey, HashRange, NewRecord, NewStream, Record, SequenceNumber, ServiceError,
-    ShardDescription, ShardFilter, ShardId, StartingPosition, StreamMode, StreamStatus, StreamSummary, Timestamp,
+    Account, Encryption, ErrorCode, HashKey, HashRange, Limits, NewRecord, NewStream, Record, SequenceNumber,
+    ServiceError, ShardDescription, ShardFilter, ShardId, StartingPosition, StreamMode, StreamStatus, StreamSummary,
+    Timestamp,
 };
 pub use server::serve;

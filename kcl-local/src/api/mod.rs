@@ -8,6 +8,7 @@ mod records_json;
 mod settings;
 mod shards;
 mod streams;
+mod subject;
 mod tags;
 mod wire;
 
@@ -29,6 +30,7 @@ pub(crate) fn call(
     body: &[u8],
 ) -> Result<Vec<u8>, ServiceError> {
     let call = Call { kinesis, codec, body };
+    kinesis.admit_control(operation, || subject::of(codec, body).stream_name(kinesis))?;
     match operation {
         "PutRecord" => call.run(put::put_record),
         "PutRecords" => call.run(put::put_records),

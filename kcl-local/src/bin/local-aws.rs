@@ -4,10 +4,11 @@ use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use kcl_local::{Addresses, LocalAws, LocalDynamoDb, LocalKinesis, StartError};
+use kcl_local::{Addresses, Limits, LocalAws, LocalDynamoDb, LocalKinesis, Settings, StartError, WallClock};
 
 /// Kinesis and DynamoDB on this machine, in memory.
 ///
@@ -25,6 +26,9 @@ struct Arguments {
     /// The port of DynamoDB; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     dynamodb_port: u16,
+    /// Throttle as the service does: per shard 1,000 records and 1 MiB per second in, 5 reads and 2 MiB per second out
+    #[arg(long)]
+    limits: bool,
     /// A stream to create at the start, such as orders=4; may be given several times
     #[arg(long = "stream", value_name = "NAME=SHARDS")]
     streams: Vec<StreamArgument>,
@@ -60,7 +64,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let kinesis = LocalKinesis::new();
+    let limits = if arguments.limits { Limits::Service } else { Limits::Off };
+    let settings = Settings { limits, ..Settings::default() };
+    let kinesis = LocalKinesis::with_settings(settings, Arc::new(WallClock));
     for StreamArgument { name, shards } in &arguments.streams {
         kinesis.create_stream(name, *shards).with_context(|| format!("--stream {name}={shards}"))?;
     }

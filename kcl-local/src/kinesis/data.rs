@@ -3,7 +3,7 @@
 use super::LocalKinesis;
 use crate::model::stream::{Placed, PutResult, RecordBatch, check_batch};
 use crate::model::token::IteratorToken;
-use crate::model::{NewRecord, Record, ServiceError, ShardFilter, ShardId, StartingPosition};
+use crate::model::{NewRecord, Record, ServiceError, ShardId, StartingPosition};
 
 impl LocalKinesis {
     /// Writes a record.
@@ -64,20 +64,12 @@ impl LocalKinesis {
         Ok(IteratorToken::decode(iterator)?.stream.name)
     }
 
-    /// Every record that a stream holds, shard by shard: for a test that wants to see what arrived.
+    /// Every record that a stream holds, shard by shard: for a test that wants to see what arrived. Limits do not count
+    /// it.
     ///
     /// # Errors
     /// `ResourceNotFoundException` if there is no such stream.
     pub fn all_records(&self, stream: &str) -> Result<Vec<(ShardId, Record)>, ServiceError> {
-        let mut all = Vec::new();
-        for shard in self.list_shards(stream, ShardFilter::FromTrimHorizon)? {
-            let mut next = Some(self.shard_iterator(stream, shard.id, StartingPosition::TrimHorizon)?);
-            while let Some(iterator) = next {
-                let batch = self.get_records(&iterator, usize::MAX)?;
-                next = batch.next_iterator.filter(|_| !batch.records.is_empty());
-                all.extend(batch.records.into_iter().map(|record| (shard.id, record)));
-            }
-        }
-        Ok(all)
+        self.with_stream(stream, |stream, _| Ok(stream.all_records()))
     }
 }

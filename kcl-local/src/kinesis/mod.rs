@@ -5,12 +5,13 @@ mod reshard;
 mod streams;
 mod streams_control;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, WallClock};
-use crate::model::{Account, Timestamp};
+use crate::model::limits::ControlRates;
+use crate::model::{Account, Limits, ServiceError, Timestamp};
 use streams::Streams;
 
 /// Kinesis Data Streams in this process.
@@ -43,6 +44,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     streams: Streams,
     requests: AtomicU64,
+    control_rates: Mutex<ControlRates>,
 }
 
 /// How a [`LocalKinesis`] behaves.
@@ -57,6 +59,10 @@ pub struct Settings {
     pub shard_limit: u32,
     /// How many on-demand streams the account may have. Default: 50.
     pub on_demand_stream_limit: u32,
+    /// Whether rates are limited. Default: off, so that no test is throttled by accident. Switch them on to see how a
+    /// client gets on with the service's limits; the time is the clock's. Rates of shards count for every way in, those
+    /// of the control plane for SDK clients and HTTP alone: a test that sets its scene in code is not slowed down.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -66,6 +72,7 @@ impl Default for Settings {
             transition: Duration::ZERO,
             shard_limit: 20_000,
             on_demand_stream_limit: 50,
+            limits: Limits::Off,
         }
     }
 }
@@ -86,7 +93,13 @@ impl LocalKinesis {
     /// A service without streams that behaves as the settings say.
     #[must_use]
     pub fn with_settings(settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        let shared = Shared { settings, clock, streams: Streams::default(), requests: AtomicU64::new(0) };
+        let shared = Shared {
+            settings,
+            clock,
+            streams: Streams::default(),
+            requests: AtomicU64::new(0),
+            control_rates: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -106,6 +119,21 @@ impl LocalKinesis {
     #[must_use]
     pub fn stream_arn(&self, name: &str) -> String {
         self.settings().account.stream_arn(name)
+    }
+
+    /// Counts a call of the control plane, if there is room for it. `stream` is only asked where limits are on.
+    pub(crate) fn admit_control(
+        &self,
+        operation: &str,
+        stream: impl FnOnce() -> Option<String>,
+    ) -> Result<(), ServiceError> {
+        if !self.settings().limits.are_on() {
+            return Ok(());
+        }
+        let stream = stream().unwrap_or_default();
+        let now = self.now();
+        let mut rates = self.shared.control_rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.admit(operation, &stream, now)
     }
 
     /// Counts the requests, which gives each its id.

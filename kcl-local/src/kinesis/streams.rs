@@ -111,7 +111,8 @@ impl LocalKinesis {
             None => {}
         }
         let predecessor = table.predecessors.remove(&new.name);
-        let stream = Stream::create(new, predecessor, self.settings().transition, now);
+        let mut stream = Stream::create(new, predecessor, self.settings().transition, now);
+        stream.set_limits(self.settings().limits);
         table.streams.insert(stream.name().to_owned(), Arc::new(Mutex::new(stream)));
         Ok(())
     }

@@ -64,6 +64,8 @@ pub enum ErrorCode {
     Validation,
     /// A quota or a rule about sizes of changes.
     LimitExceeded,
+    /// More per second than a shard takes.
+    ProvisionedThroughputExceeded,
     /// The iterator is older than five minutes.
     ExpiredIterator,
     /// The page token is older than five minutes.
@@ -86,6 +88,7 @@ impl ErrorCode {
             Self::InvalidArgument => "InvalidArgumentException",
             Self::Validation => "ValidationException",
             Self::LimitExceeded => "LimitExceededException",
+            Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
             Self::ExpiredIterator => "ExpiredIteratorException",
             Self::ExpiredNextToken => "ExpiredNextTokenException",
             Self::DryRunOperation => "DryRunOperationException",

@@ -15,6 +15,7 @@
 //! | [`shards`] | all shards of a stream: routing, expiry, lineage |
 //! | [`reshard`] | split, merge and uniform scaling |
 //! | [`listing`] | which shards a listing shows |
+//! | [`limits`] | what a shard and an account take per second |
 //! | [`position`] | where a read begins |
 //! | [`token`] | iterators and page tokens as self-contained strings |
 //! | [`stream`] | [`Stream`]: status, settings, writes and reads |
@@ -23,6 +24,7 @@
 
 pub mod error;
 pub mod hash;
+pub mod limits;
 pub mod listing;
 mod log;
 pub mod name;
@@ -38,6 +40,7 @@ pub mod token;
 
 pub use error::{ErrorCode, ServiceError};
 pub use hash::{HashKey, HashRange};
+pub use limits::Limits;
 pub use listing::ShardFilter;
 pub use name::Account;
 pub use position::StartingPosition;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::hash::HashRange;
+use super::limits::ShardRates;
 use super::log::{Entry, RecordLog};
 use super::record::{Payload, Record};
 use super::sequence::{LAST_ORDINAL, SequenceNumber, SequenceParts};
@@ -78,6 +79,8 @@ pub(crate) struct Shard {
     pub(crate) created_second: u64,
     /// The latest arrival so far. Arrivals do not go back when the clock does.
     latest: Timestamp,
+    /// Asked only where limits are on.
+    pub(crate) rates: ShardRates,
     log: RecordLog,
 }
 
@@ -93,6 +96,7 @@ impl Shard {
             closed: None,
             created_second: opened.at.as_secs(),
             latest: opened.at,
+            rates: ShardRates::new(),
             log: RecordLog::new(),
         }
     }

@@ -69,13 +69,22 @@ impl Shards {
         self.by_id.range(id..).map(|(_, shard)| shard).filter(move |shard| shard.is_child_of(id))
     }
 
-    /// Finds the open shard for the record, numbers it and stores it.
-    pub(crate) fn append(&mut self, record: NewRecord, now: Timestamp, encrypted: bool) -> (ShardId, SequenceNumber) {
-        let (_, &id) = self.open.range(..=record.hash_key).next_back().expect("open shards tile the hash space");
+    pub(crate) fn find_mut(&mut self, id: ShardId) -> Option<&mut Shard> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// The open shard that takes records of this hash key.
+    pub(crate) fn route(&self, hash_key: HashKey) -> ShardId {
+        let (_, &id) = self.open.range(..=hash_key).next_back().expect("open shards tile the hash space");
+        id
+    }
+
+    /// Numbers the record and stores it in an open shard, the one its hash key [leads to](Self::route).
+    pub(crate) fn append(&mut self, id: ShardId, record: NewRecord, now: Timestamp, encrypted: bool) -> SequenceNumber {
         let shard = self.by_id.get_mut(&id).expect("the routing table names existing shards");
         let (arrival, sequence_number) = shard.append(record.payload, now, encrypted);
         self.oldest = self.oldest.min(arrival);
-        (id, sequence_number)
+        sequence_number
     }
 
     /// Forgets what is older than the retention period: records, and closed shards that can hold none any more.

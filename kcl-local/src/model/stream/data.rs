@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::{Encryption, Stream};
-use crate::model::error::ServiceError;
+use crate::model::error::{ErrorCode, ServiceError};
+use crate::model::limits::ShardRates;
 use crate::model::position::StartingPosition;
 use crate::model::record::{NewRecord, Record};
 use crate::model::sequence::SequenceNumber;
-use crate::model::shard::{ShardDescription, ShardId};
+use crate::model::shard::{Shard, ShardDescription, ShardId};
 use crate::model::time::Timestamp;
 use crate::model::token::IteratorToken;
 
@@ -69,30 +70,38 @@ impl Stream {
     ///
     /// # Errors
     /// `ResourceNotFoundException` while the stream is being created, `InvalidArgumentException` for a record that is
-    /// too large.
+    /// too large, `ProvisionedThroughputExceededException` where limits are on.
     pub fn put(&mut self, record: NewRecord, now: Timestamp) -> Result<Placed, ServiceError> {
         self.require_created()?;
         self.check_size(&record)?;
-        Ok(self.append(record, now))
+        let shard = self.admit(&record, now).map_err(|shard| self.rate_exceeded(shard))?;
+        Ok(self.append(shard, record, now))
     }
 
     /// Numbers and stores the records of one call, in their order.
     ///
     /// # Errors
-    /// As [`put`](Self::put), and then no record was stored.
+    /// As [`put`](Self::put), and then no record was stored. Only rates are a matter of each record alone.
     pub fn put_all(&mut self, records: Vec<NewRecord>, now: Timestamp) -> Result<Vec<PutResult>, ServiceError> {
         self.require_created()?;
         records.iter().try_for_each(|record| self.check_size(record))?;
-        Ok(records.into_iter().map(|record| Ok(self.append(record, now))).collect())
+        Ok(records.into_iter().map(|record| self.put_entry(record, now)).collect())
     }
 
     /// An iterator that begins at `position`.
     ///
     /// # Errors
-    /// `ResourceNotFoundException` if there is no such shard, `InvalidArgumentException` if it has no such position.
-    pub fn iterator(&self, shard: ShardId, position: StartingPosition, now: Timestamp) -> Result<String, ServiceError> {
+    /// `ResourceNotFoundException` if there is no such shard, `InvalidArgumentException` if it has no such position,
+    /// `ProvisionedThroughputExceededException` where limits are on.
+    pub fn iterator(
+        &mut self,
+        shard: ShardId,
+        position: StartingPosition,
+        now: Timestamp,
+    ) -> Result<String, ServiceError> {
         self.require_created()?;
         let ordinal = position.resolve(self.existing_shard(shard)?, &self.name, now)?;
+        self.require_rate(shard, |rates| rates.admit_iterator(now))?;
         Ok(self.iterator_token(shard, ordinal, now))
     }
 
@@ -100,9 +109,10 @@ impl Stream {
     ///
     /// # Errors
     /// `ExpiredIteratorException`, `InvalidArgumentException` if the iterator belongs to a stream of the same name that
-    /// was deleted, `ResourceNotFoundException` if its shard has expired.
+    /// was deleted, `ResourceNotFoundException` if its shard has expired, `ProvisionedThroughputExceededException` where
+    /// limits are on.
     pub(crate) fn read(
-        &self,
+        &mut self,
         token: &IteratorToken,
         limit: usize,
         now: Timestamp,
@@ -114,22 +124,78 @@ impl Stream {
             )));
         }
         token.check_age(now)?;
+        self.existing_shard(token.shard)?;
+        self.require_rate(token.shard, |rates| rates.admit_read(now))?;
         let shard = self.existing_shard(token.shard)?;
         let read = shard.read(token.ordinal, limit, MAX_BYTES_PER_READ);
         let ended = read.at_tip && !shard.is_open();
         let newest = read.records.last().map_or(now, |record| record.arrival);
         let millis_behind_latest = if read.at_tip { 0 } else { now.since(newest).as_millis() as u64 };
-        Ok(RecordBatch {
+        let shard_id = shard.id;
+        let batch = RecordBatch {
             records: read.records,
             next_iterator: (!ended).then(|| self.iterator_token(shard.id, read.next, now)),
             millis_behind_latest,
             child_shards: ended.then(|| self.shards.children_of(shard.id).map(|child| child.describe()).collect()),
-        })
+        };
+        if self.limits.are_on()
+            && let Some(shard) = self.shards.find_mut(shard_id)
+        {
+            shard.rates.sent(batch.records.iter().map(|record| record.payload.size()).sum(), now);
+        }
+        Ok(batch)
     }
 
-    fn append(&mut self, record: NewRecord, now: Timestamp) -> Placed {
+    /// Every record, shard by shard.
+    #[must_use]
+    pub fn all_records(&self) -> Vec<(ShardId, Record)> {
+        let of_shard = |shard: &Shard| (shard.id, shard.read(0, usize::MAX, usize::MAX).records);
+        let tagged = |(id, records): (ShardId, Vec<Record>)| records.into_iter().map(move |record| (id, record));
+        self.shards.all().map(of_shard).flat_map(tagged).collect()
+    }
+
+    fn put_entry(&mut self, record: NewRecord, now: Timestamp) -> PutResult {
+        match self.admit(&record, now) {
+            Ok(shard) => Ok(self.append(shard, record, now)),
+            Err(shard) => {
+                let error = self.rate_exceeded(shard);
+                Err(EntryError { code: error.code().as_str(), message: Cow::Owned(error.message().to_owned()) })
+            }
+        }
+    }
+
+    /// The shard that takes the record now, or the one that would have to and cannot.
+    fn admit(&mut self, record: &NewRecord, now: Timestamp) -> Result<ShardId, ShardId> {
+        let id = self.shards.route(record.hash_key);
+        if !self.limits.are_on() {
+            return Ok(id);
+        }
+        let shard = self.shards.find_mut(id).expect("the routing table names existing shards");
+        if shard.rates.admit_record(record.payload.size(), now) { Ok(id) } else { Err(id) }
+    }
+
+    fn require_rate(
+        &mut self,
+        shard: ShardId,
+        admit: impl FnOnce(&mut ShardRates) -> bool,
+    ) -> Result<(), ServiceError> {
+        if self.limits.are_on()
+            && let Some(found) = self.shards.find_mut(shard)
+            && !admit(&mut found.rates)
+        {
+            return Err(self.rate_exceeded(shard));
+        }
+        Ok(())
+    }
+
+    fn rate_exceeded(&self, shard: ShardId) -> ServiceError {
+        let message = format!("Rate exceeded for shard {shard} in stream {}.", self.name);
+        ServiceError::new(ErrorCode::ProvisionedThroughputExceeded, message)
+    }
+
+    fn append(&mut self, shard_id: ShardId, record: NewRecord, now: Timestamp) -> Placed {
         let encrypted = self.encryption != Encryption::None;
-        let (shard_id, sequence_number) = self.shards.append(record, now, encrypted);
+        let sequence_number = self.shards.append(shard_id, record, now, encrypted);
         Placed { shard_id, sequence_number, encrypted }
     }
 

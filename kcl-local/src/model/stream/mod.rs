@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::ServiceError;
+use super::limits::Limits;
 use super::reshard::Reshard;
 use super::shards::Shards;
 use super::time::Timestamp;
@@ -137,6 +138,7 @@ pub struct Stream {
     max_record_kib: u32,
     tags: BTreeMap<String, String>,
     metrics: BTreeSet<String>,
+    limits: Limits,
 }
 
 /// The status, until when it lasts, and what happens then.
@@ -175,9 +177,15 @@ impl Stream {
             max_record_kib: new.max_record_kib,
             tags: new.tags,
             metrics: BTreeSet::new(),
+            limits: Limits::Off,
         };
         stream.settle(now);
         stream
+    }
+
+    /// Limits the rates of its shards, or no longer does.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Brings the stream to `now`: ends transitions that are over and forgets what is too old. Has to be called before

@@ -1,0 +1,44 @@
+//! What a request is about, before it is carried out: for rates that are counted for one stream.
+
+use serde::Deserialize;
+
+use super::Codec;
+use crate::kinesis::LocalKinesis;
+use crate::model::token::{IteratorToken, PageToken};
+
+/// The members by which requests name a stream. Whatever else the request holds is left alone; a request
+/// that cannot be read is about nothing, and is refused later.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Subject {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    #[serde(rename = "ResourceARN")]
+    resource_arn: Option<String>,
+    #[serde(rename = "ConsumerARN")]
+    consumer_arn: Option<String>,
+    shard_iterator: Option<String>,
+    next_token: Option<String>,
+}
+
+pub(crate) fn of(codec: Codec, body: &[u8]) -> Subject {
+    codec.decode(body).unwrap_or_default()
+}
+
+impl Subject {
+    /// The stream, however the request names it.
+    pub(crate) fn stream_name(&self, kinesis: &LocalKinesis) -> Option<String> {
+        let arns = [&self.stream_arn, &self.resource_arn, &self.consumer_arn];
+        let by_arn = || arns.into_iter().flatten().find_map(|arn| stream_of_arn(kinesis, arn));
+        let by_iterator = || IteratorToken::decode(self.shard_iterator.as_deref()?).ok().map(|token| token.stream.name);
+        let by_token = || PageToken::decode(self.next_token.as_deref()?).ok().map(|token| token.stream.name);
+        self.stream_name.clone().or_else(by_arn).or_else(by_iterator).or_else(by_token)
+    }
+}
+
+/// The stream of its own ARN, or of the ARN of one of its consumers.
+fn stream_of_arn(kinesis: &LocalKinesis, arn: &str) -> Option<String> {
+    let stream = arn.split_once("/consumer/").map_or(arn, |(stream, _)| stream);
+    kinesis.settings().account.stream_name_of(stream).ok().map(str::to_owned)
+}
