@@ -22,6 +22,7 @@ pub mod memory;
 pub mod metric_definitions;
 mod plan;
 pub mod ports;
+mod row_names;
 mod runtime;
 pub mod settings;
 mod shard;

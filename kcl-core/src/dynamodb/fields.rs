@@ -6,7 +6,7 @@ use std::fmt::Display;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
-use super::attributes as a;
+use crate::row_names as a;
 use crate::types::RowProblem;
 
 /// A row as DynamoDB returns it.

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::attributes as a;
 use super::store::DynamoDbStore;
 use super::{read, worker_expression};
 use crate::ports::FleetStore;
+use crate::row_names as a;
 use crate::types::{
     Heartbeat, Incarnation, LeaderRow, LeaseKey, RowProblem, StoreError, WorkerId, WorkerRow, WriteOutcome,
 };

@@ -2,9 +2,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attributes as a;
 use super::expression::Expression;
 use super::write::{self, number, text, text_set};
+use crate::row_names as a;
 use crate::types::{Change, Condition, Expect, LeaseChange, OwnerSwitches, PendingCheckpoint, WorkerId};
 
 /// Changes a lease on a condition.

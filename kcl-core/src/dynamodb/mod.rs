@@ -12,7 +12,6 @@
 //! | `store`, `transaction`, `fleet` | the calls |
 //! | `start`, `table`, `old_fleet` | making the table ready, and refusing one that must not be touched |
 
-mod attributes;
 mod errors;
 mod expression;
 mod fields;

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attributes as a;
 use super::errors::failure;
 use super::fields::Item;
 use super::store::{DynamoDbStore, projected};
 use super::write;
 use crate::ports::StoreStartError;
+use crate::row_names as a;
 use crate::types::StoreError;
 
 impl DynamoDbStore {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::attributes as a;
 use super::fields::{Fields, Item, shortened};
+use crate::row_names as a;
 use crate::types::{
     Checkpoint, Epoch, HashRange, Incarnation, LeaderRow, Lease, LeaseKey, MultiStream, PendingCheckpoint,
     RecordPosition, Row, RowProblem, SequenceNumber, ShardId, Throughput, Timestamp, WorkerId, WorkerRow,

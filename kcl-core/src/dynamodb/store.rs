@@ -12,13 +12,13 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::attributes as a;
 use super::errors::{Failure, failure};
 use super::expression::Expression;
 use super::fields::Item;
 use super::outcome::{Reader, applied, conflicting};
 use super::{lease_expression, read, write};
 use crate::ports::{Clock, LeaseStore, StoreStartError};
+use crate::row_names as a;
 use crate::types::{
     ApplicationName, Condition, CreateOutcome, KeyPage, Lease, LeaseChange, LeaseKey, PageToken, Projection, RowPage,
     RowProblem, StoreError, TransactionOutcome, TransactionStep, WorkerId, WriteOutcome,

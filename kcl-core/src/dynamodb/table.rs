@@ -10,10 +10,10 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ProvisionedThroughput, ScalarAttributeType, TableDescription, TableStatus,
 };
 
-use super::attributes as a;
 use super::errors::failure;
 use super::store::DynamoDbStore;
 use crate::ports::StoreStartError;
+use crate::row_names as a;
 use crate::types::StoreError;
 
 /// What a table that cannot be used yet lacks.

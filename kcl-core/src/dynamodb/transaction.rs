@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Put, TransactWriteItem, Update};
 
-use super::attributes as a;
 use super::errors::{Failure, failure, is_throttling};
 use super::expression::Expression;
 use super::store::{DynamoDbStore, may_be_a_lease};
 use super::{lease_expression, write};
+use crate::row_names as a;
 use crate::types::{LeaseKey, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome, TransactionStep};
 
 impl DynamoDbStore {

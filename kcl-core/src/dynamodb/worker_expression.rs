@@ -1,8 +1,8 @@
 //! Worker rows as requests, in the shape of the KCL's worker metrics.
 
-use super::attributes as a;
 use super::expression::Expression;
 use super::write::{empty_map, number, text, text_set};
+use crate::row_names as a;
 use crate::types::{Heartbeat, Incarnation, LeaseKey};
 
 /// The first heartbeat of a process: whatever worker's row was there is taken over, but never a row of another kind.

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attributes as a;
 use super::fields::Item;
+use crate::row_names as a;
 use crate::types::{Checkpoint, Lease, PendingCheckpoint, Throughput};
 
 pub(super) fn text(value: impl AsRef<str>) -> AttributeValue {

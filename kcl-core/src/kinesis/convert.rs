@@ -57,7 +57,7 @@ pub(super) fn records(records: Vec<sdk::Record>, position: &Position) -> Result<
         };
         let bytes = entry.data.len() + entry.partition_key.len();
         converted.service_bytes += bytes;
-        converted.held_bytes += bytes + entry.sequence.as_str().len() + size_of::<RecordEntry>();
+        converted.held_bytes += entry.size();
         converted.entries.push(entry);
     }
     Ok(converted)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::attributes as a;
 use super::document::Document;
+use crate::row_names as a;
 use crate::types::{
     Checkpoint, Epoch, HashRange, Incarnation, LeaderRow, Lease, LeaseKey, MultiStream, PendingCheckpoint,
     RecordPosition, Row, RowProblem, SequenceNumber, ShardId, Throughput, Timestamp, WorkerId, WorkerRow,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::attributes as a;
+use crate::row_names as a;
 use crate::types::{Projection, RowProblem};
 
 pub(super) struct Document<'a> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::attributes as a;
+use crate::row_names as a;
 use crate::types::{Checkpoint, Lease, WorkerRow};
 
 #[cfg(test)]

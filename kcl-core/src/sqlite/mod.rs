@@ -1,6 +1,5 @@
 //! Lease and fleet store in a SQLite file, for several processes on one machine.
 
-mod attributes;
 mod decode;
 mod document;
 mod encode;

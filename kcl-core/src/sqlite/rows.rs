@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::decode;
 use super::document::Document;
 use super::encode::{self, Members};
-use super::{attributes as a, decode};
+use crate::row_names as a;
 use crate::types::{
     Condition, CreateOutcome, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken,
     Projection, RowPage, RowProblem, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome, TransactionStep,

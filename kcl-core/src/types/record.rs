@@ -54,7 +54,7 @@ impl RecordEntry {
     }
 
     /// The bytes this record holds: its data, its key and its entry.
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.data.len() + self.partition_key.len() + self.sequence.as_str().len() + size_of::<RecordEntry>()
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::sqlite::{attributes as a, encode};
+use crate::row_names as a;
+use crate::sqlite::encode;
 use crate::testing::{StoreFixture, fleet_store_contract, lease_store_contract};
 use crate::types::Row;
 
