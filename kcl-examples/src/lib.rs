@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`consume`] | `consume`: prints what a worker of any application is given, as JSON lines |
 //! | [`produce`] | `produce`: puts lines to a stream |
+//! | [`quickstart`] | `quickstart`: a stream, its records and a fleet of workers in one process |
 
 pub mod common;
 pub mod consume;
 pub mod produce;
+pub mod quickstart;
