@@ -1,0 +1,232 @@
+//! What happens next on one shard: events in, actions out.
+//!
+//! The shell calls `handle_*` for what happened and the commands [`stop`](ShardMachine::stop) and
+//! [`lose`](ShardMachine::lose), then drains [`poll_action`](ShardMachine::poll_action), then sleeps until
+//! [`poll_timeout`](ShardMachine::poll_timeout). A spurious wake-up is harmless. At most one callback into user code runs at
+//! a time, and while it runs the next batch may be fetched.
+
+mod actions;
+mod events;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::progress::{DeliveryId, Progress};
+use crate::types::{Backoff, ChildShard, Moment, RecordBatch, RecordPosition};
+
+/// Why a shard is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// The worker stops.
+    Shutdown,
+    /// Another worker should have it.
+    OverShare,
+    /// A leader asked to hand it over.
+    HandOver,
+}
+
+/// What to do next. Those marked *callback* run user code: the shell answers each with one `handle_*` call, or with
+/// [`callback_cancelled`](ShardMachine::callback_cancelled).
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Read the rows of the parents.
+    CheckParents,
+    /// Callback: make a processor if there is none, and initialise it.
+    Initialize,
+    /// Fetch what comes next.
+    Fetch,
+    /// Callback: process a batch.
+    Deliver { batch: RecordBatch, attempt: u32 },
+    /// Everything up to here is completed.
+    Progress { position: RecordPosition, records: u64, bytes: u64 },
+    /// Look for the closed shard in a fresh listing.
+    ProveEnd,
+    /// Callback: everything is processed.
+    CallShardEnded { attempt: u32 },
+    /// Callback: a last chance to flush.
+    CallShutdownRequested { deadline: Moment },
+    /// Drop the running callback.
+    CancelCallback,
+    /// Callback: the lease is gone.
+    CallLeaseLost,
+    /// Write the last checkpoint and give the lease back.
+    Release,
+    /// Create the children and write the end.
+    WriteEnd { children: Vec<ChildShard> },
+    /// Tell the world.
+    Report(Report),
+    /// Nothing more will happen.
+    Finished(Finish),
+}
+
+/// Something an operator wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The shard has not advanced for several attempts.
+    Stalled { what: &'static str, attempts: u32, error: String },
+    /// It advances again.
+    Recovered,
+}
+
+/// How the shard's time on this worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// Processed to its end.
+    Ended,
+    /// Given back.
+    Released(StopReason),
+    /// Taken away.
+    Lost,
+}
+
+/// What came of delivering a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Processed {
+    /// All records are completed.
+    Completed,
+    /// These records, and with shard order all after the first of them, are not.
+    Failed { first: Option<RecordPosition>, error: String },
+    /// The handler left these undone because it was asked to come to an end.
+    CutShort { first: Option<RecordPosition> },
+    /// User code panicked; the processor is gone.
+    Panicked { message: String },
+}
+
+/// What a fresh listing says of a shard that seems to have ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Proof {
+    /// It is closed; these are its children.
+    Closed(Vec<ChildShard>),
+    /// It is open, or not listed: the end was a false one.
+    NotClosed(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callback {
+    Initialize,
+    Deliver,
+    ShardEnded,
+    ShutdownRequested,
+    LeaseLost,
+}
+
+#[derive(Debug)]
+struct Current {
+    batch: RecordBatch,
+    id: DeliveryId,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum End {
+    /// There may be more.
+    NotSeen,
+    /// The source says so, without proof.
+    Claimed,
+    /// A fresh listing is on its way.
+    Proving,
+    /// It is closed, and everything was fetched.
+    Proven(Vec<ChildShard>),
+    /// The processor knows.
+    Told(Vec<ChildShard>),
+}
+
+/// The write that ends the tenure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// Not asked for, or it failed and is due again.
+    NotYet,
+    /// The end of the shard is being written.
+    End,
+    /// The lease is being given back.
+    Release,
+}
+
+/// Times that the machine works with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MachineSettings {
+    /// How often parents are looked at while waiting for them.
+    pub(crate) parent_interval: Duration,
+    /// Delays between failed attempts.
+    pub(crate) backoff: Backoff,
+    /// How many fetched batches may wait for the handler.
+    pub(crate) queue: usize,
+}
+
+/// After this many failed attempts in a row a shard is reported as stalled.
+const STALLED_AFTER: u32 = 3;
+
+/// The state of one shard in one tenure.
+#[derive(Debug)]
+pub(crate) struct ShardMachine {
+    settings: MachineSettings,
+    /// What the row said when the tenure began: records at or below it are done.
+    stored: Option<RecordPosition>,
+    progress: Progress,
+    waiting_for_parents: bool,
+    initialized: bool,
+    callback: Option<Callback>,
+    cancelling: bool,
+    fetching: bool,
+    fetch_after: Moment,
+    queue: VecDeque<RecordBatch>,
+    current: Option<Current>,
+    /// When the next callback may start: later than now after a failure.
+    callback_after: Moment,
+    /// Failures in a row of what is being tried: a batch, the initialisation, the end.
+    failures: u32,
+    fetch_failures: u32,
+    stalled: bool,
+    end: End,
+    stop: Option<(StopReason, Moment)>,
+    shutdown_called: bool,
+    lost: bool,
+    lost_told: bool,
+    farewell: Farewell,
+    finished: bool,
+    reports: VecDeque<Action>,
+}
+
+impl ShardMachine {
+    /// A tenure that begins now, at what the row has stored. With `has_parents` it first waits until their rows allow it.
+    pub(crate) fn new(
+        settings: MachineSettings,
+        stored: Option<RecordPosition>,
+        has_parents: bool,
+        now: Moment,
+    ) -> Self {
+        ShardMachine {
+            settings,
+            stored,
+            progress: Progress::default(),
+            waiting_for_parents: has_parents,
+            initialized: false,
+            callback: None,
+            cancelling: false,
+            fetching: false,
+            fetch_after: now,
+            queue: VecDeque::new(),
+            current: None,
+            callback_after: now,
+            failures: 0,
+            fetch_failures: 0,
+            stalled: false,
+            end: End::NotSeen,
+            stop: None,
+            shutdown_called: false,
+            lost: false,
+            lost_told: false,
+            farewell: Farewell::NotYet,
+            finished: false,
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// The highest position below which everything is completed in this tenure.
+    #[cfg(test)]
+    pub(crate) fn safe(&self) -> Option<&RecordPosition> {
+        self.progress.safe()
+    }
+}
+
+#[cfg(test)]
+mod tests;
