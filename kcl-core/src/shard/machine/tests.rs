@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{BytePermit, RecordEntry};
+use crate::types::{BytePermit, RecordEntry, ShardEnd};
 
 fn millis(millis: u64) -> Moment {
     Moment::from_origin(Duration::from_millis(millis))
