@@ -29,10 +29,7 @@ impl Display {
     /// Shows this from now on, instead of what was shown before.
     pub fn show(&self, text: String) {
         match &self.terminal {
-            Some(bar) => {
-                bar.set_message(text);
-                bar.tick();
-            }
+            Some(bar) => bar.set_message(text),
             None => write(text.as_bytes()),
         }
     }

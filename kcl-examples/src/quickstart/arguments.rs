@@ -7,6 +7,7 @@ use clap::Parser;
 use kcl_core::settings::{ReadLimit, parse_duration};
 use regex::bytes::Regex;
 
+use super::fleet::FleetSettings;
 use crate::common::input::Input;
 use crate::common::program::Usage;
 
@@ -58,7 +59,13 @@ impl Arguments {
         if self.kill_after.is_some() && self.workers.get() == 1 {
             return Err(Usage("--kill-after needs another worker that takes over: give --workers 2 or more".into()));
         }
-        Ok(())
+        self.fleet().check()
+    }
+
+    /// How all workers are set.
+    pub(super) fn fleet(&self) -> FleetSettings {
+        let &Arguments { failover_time, read_limit, .. } = self;
+        FleetSettings { workers: self.workers.get(), failover_time, read_limit }
     }
 }
 

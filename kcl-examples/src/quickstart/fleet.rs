@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::cloud::{Cloud, NAME};
 use super::mortal::MortalSpawner;
 use super::tally::Tally;
+use crate::common::program::Usage;
 
 /// The workers of one application that are alive.
 #[derive(Debug)]
@@ -82,17 +83,26 @@ impl Fleet {
     }
 }
 
+impl FleetSettings {
+    fn of_each(self) -> Settings {
+        // As short as the read limit lets it be, within reason.
+        let idle = match self.read_limit {
+            ReadLimit::None => Duration::from_millis(50),
+            _ => Duration::from_millis(200),
+        };
+        let settings = Settings::new(NAME, NAME).failover_time(self.failover_time);
+        settings.read_limit(self.read_limit).idle_interval(idle)
+    }
+
+    /// Says what is wrong with them.
+    pub(super) fn check(self) -> Result<(), Usage> {
+        self.of_each().resolve().map(drop).map_err(|wrong| Usage(wrong.to_string()))
+    }
+}
+
 async fn start(number: usize, settings: FleetSettings, cloud: &Cloud, tally: Tally) -> anyhow::Result<Member> {
     let name = format!("worker-{number}");
-    let idle = match settings.read_limit {
-        ReadLimit::None => Duration::from_millis(50),
-        _ => Duration::from_millis(200),
-    };
-    let options = Settings::new(NAME, NAME)
-        .worker_id(&name)
-        .failover_time(settings.failover_time)
-        .read_limit(settings.read_limit)
-        .idle_interval(idle);
+    let options = settings.of_each().worker_id(&name);
     let death = CancellationToken::new();
     let worker = Worker::builder(options)
         .kinesis_client(cloud.kinesis.clone())

@@ -10,7 +10,7 @@ use kcl_core::types::Moment;
 use super::arguments::Arguments;
 use super::cloud::Cloud;
 use super::course::Course;
-use super::fleet::{Fleet, FleetSettings};
+use super::fleet::Fleet;
 use super::look::{Look, Observer};
 use super::source::Source;
 use super::table;
@@ -57,11 +57,10 @@ async fn watch(
     tally: &Tally,
     mut screen: Screen,
 ) -> anyhow::Result<()> {
-    let Arguments { failover_time, read_limit, .. } = *arguments;
+    let failover_time = arguments.failover_time;
     let clock = SystemClock::new();
     let observer = Observer::new(cloud, failover_time, tally.clone())?;
-    let settings = FleetSettings { workers: arguments.workers.get(), failover_time, read_limit };
-    let mut fleet = Fleet::start(settings, cloud, tally).await?;
+    let mut fleet = Fleet::start(arguments.fleet(), cloud, tally).await?;
     let (feed, putting) = put::to_stream(&cloud.kinesis, &cloud.stream, PUTS_AT_A_TIME, &Totals::default());
     let mut feeding = std::pin::pin!(putting.run(source.hand_over(feed), |shard, sequence| tally.put(shard, sequence)));
     let mut fed = Ok(());
