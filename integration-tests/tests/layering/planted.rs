@@ -72,7 +72,7 @@ fn what_belongs_to_one_file_is_found_in_others() {
 
 #[test]
 fn names_are_found_outside_of_the_files_that_hold_them() {
-    check("runtime/scan.rs", "const A: &str =\n    \"leaseCounter\";", &[(2, "leaseCounter")]);
+    check("runtime/assigner.rs", "const A: &str =\n    \"leaseCounter\";", &[(2, "leaseCounter")]);
     check("dynamodb/read.rs", "const A: &str = r#\"k_epoch\"#;", &[(1, "k_epoch")]);
     check("row_names.rs", "const A: &str = \"k_epoch\";", &[]);
     check("runtime/budget.rs", "const A: &str = \"kcl_read_ahead_bytes\";", &[(1, "kcl_read_ahead_bytes")]);
