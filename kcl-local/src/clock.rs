@@ -1,8 +1,10 @@
 //! Where the model's time comes from. The only file that reads a clock.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
 
 use crate::model::Timestamp;
 
@@ -14,7 +16,19 @@ use crate::model::Timestamp;
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// Waits until the clock shows `deadline`. May end early; whoever waits looks at the clock again.
+    ///
+    /// Answers that are late by a [fault](crate::Fault) and subscriptions wait like this, nothing else does. Without an
+    /// implementation of its own, a clock is waited for in tokio's time, which a test may have paused.
+    #[expect(clippy::disallowed_methods, reason = "this file is the seam; tokio's clock is what it adapts")]
+    fn sleep_until(&self, deadline: Timestamp) -> Sleep {
+        Box::pin(tokio::time::sleep(deadline.since(self.now())))
+    }
 }
+
+/// A wait for a clock.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,33 +41,37 @@ impl Clock for WallClock {
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that stands still until a test moves it. Who waits for it waits until a test has moved it far enough.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock(watch::Sender<Timestamp>);
 
 impl ManualClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self(AtomicU64::new(now.as_millis()))
+        Self(watch::Sender::new(now))
     }
 
     /// Moves the clock on.
     pub fn advance(&self, duration: Duration) {
-        let forward = |millis| Some(Timestamp::from_millis(millis).plus(duration).as_millis());
-        // The closure never declines, so this cannot fail.
-        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, forward);
+        self.0.send_modify(|now| *now = now.plus(duration));
     }
 
     /// Sets the clock, also back.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::SeqCst);
+        self.0.send_replace(now);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        *self.0.borrow()
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Sleep {
+        let mut clock = self.0.subscribe();
+        // An error means that the clock is gone, and with it whoever could move it.
+        Box::pin(async move { drop(clock.wait_for(|now| *now >= deadline).await) })
     }
 }
 

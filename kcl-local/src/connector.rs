@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use hyper::Request;
 
 use crate::dynamodb::LocalDynamoDb;
-use crate::http::Service;
+use crate::http::{Body, Service};
 use crate::kinesis::LocalKinesis;
 
 /// An HTTP client for the AWS SDK that hands requests to `service`, whatever host they are for.
@@ -97,8 +97,16 @@ async fn answer<S: Service>(service: &S, request: HttpRequest) -> Result<HttpRes
     let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
     // A call over a socket always lets other tasks run. A consumer that polls in a loop relies on it.
     tokio::task::yield_now().await;
-    let response = service.answer(Request::from_parts(head, body));
-    HttpResponse::try_from(response.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None))
+    let response = service.exchange(Request::from_parts(head, body)).await;
+    let response = response.map_err(|lost| ConnectorError::io(lost.into()))?;
+    HttpResponse::try_from(response.map(sdk_body)).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+fn sdk_body(body: Body) -> SdkBody {
+    match body.into_whole() {
+        Ok(bytes) => SdkBody::from(bytes),
+        Err(pieces) => SdkBody::from_body_1_x(pieces),
+    }
 }
 
 /// The access key id that goes with every service of this crate.

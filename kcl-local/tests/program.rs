@@ -90,3 +90,47 @@ fn streams_that_cannot_be_are_named_with_the_cure() {
         assert!(error.contains(expected), "{argument}: {error}");
     }
 }
+
+fn line_of_errors(errors: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    errors.read_line(&mut line).unwrap();
+    line
+}
+
+#[tokio::test]
+async fn fault_rules_are_read_again_on_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    let refuse = "[[rule]]\noperation = \"ListShards\"\nfault = \"error\"\ncode = \"Broken\"\nstatus = 400\n";
+    std::fs::write(&file, refuse).unwrap();
+    let mut child = program().args(["--stream", "orders=1", "--faults"]).arg(&file).spawn().unwrap();
+    let (environment, _rest) = environment(&mut child);
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let client = common::http_client(&environment["AWS_ENDPOINT_URL_KINESIS"]);
+    let list = || client.list_shards().stream_name("orders").send();
+    assert_eq!(common::code(list().await), "Broken");
+
+    std::fs::write(&file, "[[rule]]\nfault = \"explode\"\n").unwrap();
+    signal(&child, "HUP");
+    let error = line_of_errors(&mut errors);
+    assert!(error.contains("faults.toml") && error.contains("line 2") && error.contains("stay"), "{error}");
+    assert_eq!(common::code(list().await), "Broken");
+
+    std::fs::write(&file, "").unwrap();
+    signal(&child, "HUP");
+    assert!(line_of_errors(&mut errors).contains("0 rules"));
+    list().await.unwrap();
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_fault_file_with_a_mistake_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.toml");
+    std::fs::write(&file, "\n[[rule]]\nfault = \"reset\"\nprobability = 7.0\n").unwrap();
+    let output = program().arg("--faults").arg(&file).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(error.contains("line 4") && error.contains("probability is 7"), "{error}");
+}

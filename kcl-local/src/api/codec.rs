@@ -55,14 +55,14 @@ impl Codec {
         }
     }
 
-    pub(crate) fn encode_error(self, error: &ServiceError) -> Vec<u8> {
+    pub(crate) fn encode_error(self, code: &str, message: &str) -> Vec<u8> {
         #[derive(Serialize)]
         struct Body<'a> {
             #[serde(rename = "__type")]
             code: &'a str,
             message: &'a str,
         }
-        self.encode(&Body { code: error.code().as_str(), message: error.message() })
+        self.encode(&Body { code, message })
     }
 }
 

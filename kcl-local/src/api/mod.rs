@@ -18,6 +18,7 @@ use crate::kinesis::LocalKinesis;
 use crate::model::{ErrorCode, ServiceError};
 
 pub(crate) use codec::Codec;
+pub(crate) use subject::of as subject;
 
 /// Carries out one request.
 ///

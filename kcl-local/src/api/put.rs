@@ -72,7 +72,7 @@ enum ResultWire {
         sequence_number: crate::model::SequenceNumber,
     },
     #[serde(rename_all = "PascalCase")]
-    Refused { error_code: &'static str, error_message: Cow<'static, str> },
+    Refused { error_code: Cow<'static, str>, error_message: Cow<'static, str> },
 }
 
 pub(super) fn put_record(kinesis: &LocalKinesis, request: PutRecordRequest<'_>) -> Handled<PutRecordAnswer> {

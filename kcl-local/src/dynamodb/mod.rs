@@ -10,7 +10,8 @@ use dynoxide::Database;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::clock::{Clock, WallClock};
-use crate::http::{ERROR_TYPE, Service, answer_non_post, operation, respond, text};
+use crate::faults::{CallFacts, FaultService, Faults, Refused, Strike, inject};
+use crate::http::{ERROR_TYPE, Exchange, Service, answer_non_post, at_once, operation, respond, text};
 
 /// DynamoDB in this process. Cheap to clone; all clones are the same database.
 ///
@@ -22,6 +23,7 @@ pub struct LocalDynamoDb {
     database: Database,
     clock: Arc<dyn Clock>,
     requests: Arc<AtomicU64>,
+    faults: Faults,
 }
 
 /// The database could not be opened.
@@ -45,7 +47,40 @@ impl LocalDynamoDb {
     pub fn with_clock(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = Database::memory_with_clock(Arc::new(SharedClock(Arc::clone(&clock))));
         let database = database.map_err(|error| OpenError(error.into()))?;
-        Ok(Self { database, clock, requests: Arc::default() })
+        Ok(Self { database, clock, requests: Arc::default(), faults: Faults::default() })
+    }
+}
+
+impl LocalDynamoDb {
+    /// The faults that callers meet; none until a test sets some.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn strike(&self, request: &Request<Bytes>) -> Option<Strike> {
+        if !self.faults.is_active() {
+            return None;
+        }
+        #[derive(Default, serde::Deserialize)]
+        struct Subject {
+            #[serde(rename = "TableName")]
+            table_name: Option<String>,
+        }
+        let subject: Subject = serde_json::from_slice(request.body()).unwrap_or_default();
+        self.faults.decide(&CallFacts {
+            service: FaultService::DynamoDb,
+            operation: operation(request.headers(), TARGET_PREFIX)?,
+            resource: subject.table_name.as_deref(),
+            shard: None,
+            is_for_many_shards: false,
+        })
+    }
+
+    fn refuse(&self, status: StatusCode, code: &str, body: Vec<u8>, id: u64) -> Response<Bytes> {
+        let mut response = respond(status, CONTENT_TYPE, body, id, self.clock.now());
+        response.headers_mut().insert(ERROR_TYPE, text(code));
+        response
     }
 }
 
@@ -67,11 +102,27 @@ impl Service for LocalDynamoDb {
             Ok(body) => respond(StatusCode::OK, CONTENT_TYPE, body, id, self.clock.now()),
             Err(refusal) => {
                 tracing::debug!(operation, code = refusal.code, "refused");
-                let mut response = respond(refusal.status, CONTENT_TYPE, refusal.body, id, self.clock.now());
-                response.headers_mut().insert(ERROR_TYPE, text(&refusal.code));
-                response
+                self.refuse(refusal.status, &refusal.code, refusal.body, id)
             }
         }
+    }
+
+    fn exchange(&self, request: Request<Bytes>) -> Exchange {
+        let Some(Strike { fault, .. }) = self.strike(&request) else { return at_once(self.answer(request)) };
+        let is_of_tables = ["CreateTable", "DeleteTable", "UpdateTable", "DescribeTable", "ListTables"]
+            .iter()
+            .any(|name| operation(request.headers(), TARGET_PREFIX) == Some(name));
+        let throttled = if is_of_tables { "ThrottlingException" } else { "ProvisionedThroughputExceededException" };
+        let (answering, refusing) = (self.clone(), self.clone());
+        let answer = move || at_once(answering.answer(request));
+        let refuse = move |refused: &Refused| {
+            let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let kind = format!("com.amazonaws.dynamodb.v20120810#{}", refused.code);
+            let body = serde_json::json!({ "__type": kind, "message": refused.message }).to_string();
+            let id = refusing.requests.fetch_add(1, Ordering::Relaxed);
+            refusing.refuse(status, &refused.code, body.into_bytes(), id)
+        };
+        inject(fault, &self.clock, throttled, answer, refuse)
     }
 }
 

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::{ERROR_TYPE, Service, answer_non_post, operation, respond};
+use super::{ERROR_TYPE, Exchange, Service, answer_non_post, at_once, operation, respond};
 use crate::api::{self, Codec};
+use crate::faults::{CallFacts, Fault, FaultService, Refused, Strike, inject};
 use crate::kinesis::LocalKinesis;
-use crate::model::{ErrorCode, ServiceError};
+use crate::model::stream::EntryError;
+use crate::model::{ErrorCode, ServiceError, ShardId};
 
 impl Service for LocalKinesis {
     fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -16,16 +18,71 @@ impl Service for LocalKinesis {
             let (status, body) = answer_non_post(request.method());
             return respond(status, "text/plain", body.into(), id, self.now());
         }
-        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let codec = Codec::of_content_type(content_type);
+        let codec = codec_of(&request);
         let outcome = codec.clone().and_then(|codec| call(self, codec, &request));
         // A client whose encoding is not spoken at least sees the reason in clear text.
         let codec = codec.unwrap_or(Codec::Json);
         match outcome {
             Ok(body) => respond(StatusCode::OK, codec.content_type(), body, id, self.now()),
-            Err(error) => refuse(self, codec, &error, id),
+            Err(error) => refuse(self, codec, (StatusCode::BAD_REQUEST, error.code().as_str(), error.message()), id),
         }
     }
+
+    fn exchange(&self, request: Request<Bytes>) -> Exchange {
+        match strike(self, &request) {
+            None => at_once(self.answer(request)),
+            Some(strike) => answer_with_fault(self, strike, request),
+        }
+    }
+}
+
+fn codec_of(request: &Request<Bytes>) -> Result<Codec, ServiceError> {
+    Codec::of_content_type(request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()))
+}
+
+/// The fault that the request meets, if any.
+fn strike(kinesis: &LocalKinesis, request: &Request<Bytes>) -> Option<Strike> {
+    if !kinesis.faults().is_active() {
+        return None;
+    }
+    let operation = operation(request.headers(), TARGET_PREFIX)?;
+    let subject = api::subject(codec_of(request).unwrap_or(Codec::Json), request.body());
+    kinesis.faults().decide(&CallFacts {
+        service: FaultService::Kinesis,
+        operation,
+        resource: subject.stream_name(kinesis).as_deref(),
+        shard: subject.shard_id(kinesis).as_deref(),
+        is_for_many_shards: operation == "PutRecords",
+    })
+}
+
+fn answer_with_fault(kinesis: &LocalKinesis, Strike { fault, shard }: Strike, request: Request<Bytes>) -> Exchange {
+    let operation = operation(request.headers(), TARGET_PREFIX).unwrap_or_default();
+    let throttled = throttled(operation);
+    if operation == "PutRecords"
+        && let Some(shard) = shard.as_deref().and_then(ShardId::parse)
+        && let Some(refused) = Refused::by(&fault, throttled)
+    {
+        let error = EntryError { code: refused.code.into(), message: refused.message.into() };
+        return at_once(kinesis.refusing_entries(shard, error).answer(request));
+    }
+    if let Fault::StaleList { age } = fault {
+        return at_once(kinesis.listing_as_of(age).answer(request));
+    }
+    let codec = codec_of(&request).unwrap_or(Codec::Json);
+    let (answering, refusing) = (kinesis.clone(), kinesis.clone());
+    let answer = move || at_once(answering.answer(request));
+    let refuse = move |refused: &Refused| {
+        let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        refuse(&refusing, codec, (status, &refused.code, &refused.message), refusing.next_request())
+    };
+    inject(fault, kinesis.clock(), throttled, answer, refuse)
+}
+
+/// The error that the service has for too many calls of the operation.
+fn throttled(operation: &str) -> &'static str {
+    let of_data = ["PutRecord", "PutRecords", "GetRecords", "GetShardIterator"].contains(&operation);
+    if of_data { ErrorCode::ProvisionedThroughputExceeded.as_str() } else { ErrorCode::LimitExceeded.as_str() }
 }
 
 fn call(kinesis: &LocalKinesis, codec: Codec, request: &Request<Bytes>) -> Result<Vec<u8>, ServiceError> {
@@ -40,10 +97,15 @@ fn call(kinesis: &LocalKinesis, codec: Codec, request: &Request<Bytes>) -> Resul
     outcome
 }
 
-fn refuse(kinesis: &LocalKinesis, codec: Codec, error: &ServiceError, id: u64) -> Response<Bytes> {
-    let body = codec.encode_error(error);
-    let mut response = respond(StatusCode::BAD_REQUEST, codec.content_type(), body, id, kinesis.now());
-    response.headers_mut().insert(ERROR_TYPE, super::text(error.code().as_str()));
+fn refuse(
+    kinesis: &LocalKinesis,
+    codec: Codec,
+    (status, code, message): (StatusCode, &str, &str),
+    id: u64,
+) -> Response<Bytes> {
+    let body = codec.encode_error(code, message);
+    let mut response = respond(status, codec.content_type(), body, id, kinesis.now());
+    response.headers_mut().insert(ERROR_TYPE, super::text(code));
     response
 }
 

@@ -1,6 +1,9 @@
 //! HTTP without a socket: what the connector and the server have in common.
 
+mod body;
 mod kinesis;
+
+use std::pin::Pin;
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue};
@@ -8,16 +11,34 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::model::Timestamp;
 
-/// A service that answers HTTP requests, whole bodies in and out.
+pub(crate) use body::Cut;
+pub use body::{Body, ConnectionLost};
+
+/// An answer on its way.
+pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<Body>, ConnectionLost>> + Send>>;
+
+/// A service that answers HTTP requests.
 ///
 /// [`serve`](crate::serve) puts it on a socket, [`http_client`](crate::http_client) under an SDK client in the same
 /// process. Wrap it to change what clients see.
 ///
 /// # Contract
-/// `answer` does not wait for anything. It runs on the caller's thread, and takes as long as the work takes.
+/// `answer` does not wait for anything. It runs on the caller's thread, and takes as long as the work takes. `exchange`
+/// takes effect when it is called, not when its future is polled.
 pub trait Service: Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// Answers one request.
+    /// Answers one request, whole body in and out.
     fn answer(&self, request: Request<Bytes>) -> Response<Bytes>;
+
+    /// Answers one request as the network would: perhaps late, in pieces, or not at all. A service that only ever answers
+    /// at once and in full need not bother.
+    fn exchange(&self, request: Request<Bytes>) -> Exchange {
+        at_once(self.answer(request))
+    }
+}
+
+/// An answer that is there already.
+pub(crate) fn at_once(response: Response<Bytes>) -> Exchange {
+    Box::pin(std::future::ready(Ok(response.map(Body::whole))))
 }
 
 /// The operation that a request of an AWS JSON protocol asks for, without the name of the service.

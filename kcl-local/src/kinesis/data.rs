@@ -3,7 +3,7 @@
 use super::LocalKinesis;
 use crate::model::stream::{Placed, PutResult, RecordBatch, check_batch};
 use crate::model::token::IteratorToken;
-use crate::model::{NewRecord, Record, ServiceError, ShardId, StartingPosition};
+use crate::model::{HashKey, NewRecord, Record, ServiceError, ShardId, StartingPosition};
 
 impl LocalKinesis {
     /// Writes a record.
@@ -33,7 +33,8 @@ impl LocalKinesis {
     /// If the call as a whole is refused: see [`check_batch`] and [`put_record`](Self::put_record).
     pub fn put_records(&self, stream: &str, records: Vec<NewRecord>) -> Result<Vec<PutResult>, ServiceError> {
         check_batch(&records)?;
-        self.with_stream(stream, |stream, now| stream.put_all(records, now))
+        let refuse = |shard| self.entry_error(shard);
+        self.with_stream(stream, |stream, now| stream.put_all_unless(records, now, refuse))
     }
 
     /// An iterator, good for five minutes.
@@ -57,6 +58,14 @@ impl LocalKinesis {
     pub fn get_records(&self, iterator: &str, limit: usize) -> Result<RecordBatch, ServiceError> {
         let token = IteratorToken::decode(iterator)?;
         self.with_stream(&token.stream.name, |stream, now| stream.read(&token, limit, now))
+    }
+
+    /// The open shard of a stream that takes records of this hash key.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is no such stream.
+    pub fn shard_of(&self, stream: &str, hash_key: HashKey) -> Result<ShardId, ServiceError> {
+        self.with_stream(stream, |stream, _| stream.shard_of(hash_key))
     }
 
     /// The name of the stream that an iterator reads.

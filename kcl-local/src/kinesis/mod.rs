@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, WallClock};
+use crate::faults::Faults;
 use crate::model::limits::ControlRates;
-use crate::model::{Account, Limits, ServiceError, Timestamp};
+use crate::model::stream::EntryError;
+use crate::model::{Account, Limits, ServiceError, ShardId, Timestamp};
 use streams::Streams;
 
 /// Kinesis Data Streams in this process.
@@ -36,6 +38,14 @@ use streams::Streams;
 #[derive(Debug, Clone)]
 pub struct LocalKinesis {
     shared: Arc<Shared>,
+    bent: Bent,
+}
+
+/// How this handle, and no other, differs from the truth: what a fault does to the one call it befalls.
+#[derive(Debug, Clone, Default)]
+struct Bent {
+    listing_age: Duration,
+    refused_entries: Option<(ShardId, EntryError)>,
 }
 
 #[derive(Debug)]
@@ -45,6 +55,7 @@ struct Shared {
     streams: Streams,
     requests: AtomicU64,
     control_rates: Mutex<ControlRates>,
+    faults: Faults,
 }
 
 /// How a [`LocalKinesis`] behaves.
@@ -99,8 +110,9 @@ impl LocalKinesis {
             streams: Streams::default(),
             requests: AtomicU64::new(0),
             control_rates: Mutex::default(),
+            faults: Faults::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), bent: Bent::default() }
     }
 
     /// The time as the model sees it.
@@ -113,6 +125,32 @@ impl LocalKinesis {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// The faults that callers meet; none until a test sets some.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// The same service, listing shards as it would have some time ago.
+    pub(crate) fn listing_as_of(&self, age: Duration) -> Self {
+        let bent = Bent { listing_age: age, ..self.bent.clone() };
+        Self { shared: Arc::clone(&self.shared), bent }
+    }
+
+    /// The same service, refusing the records of a batch that go to this shard.
+    pub(crate) fn refusing_entries(&self, shard: ShardId, error: EntryError) -> Self {
+        let bent = Bent { refused_entries: Some((shard, error)), ..self.bent.clone() };
+        Self { shared: Arc::clone(&self.shared), bent }
+    }
+
+    fn entry_error(&self, shard: ShardId) -> Option<EntryError> {
+        self.bent.refused_entries.as_ref().filter(|(refused, _)| *refused == shard).map(|(_, error)| error.clone())
     }
 
     /// The ARN that a stream of this name has.

@@ -23,7 +23,8 @@ impl LocalKinesis {
         after: Option<ShardId>,
         limit: usize,
     ) -> Result<ShardPage, ServiceError> {
-        self.with_stream(stream, |stream, now| stream.list_shards(filter, after, limit, now))
+        let age = self.bent.listing_age;
+        self.with_stream(stream, |stream, now| stream.list_shards(filter, after, limit, (now, age)))
     }
 
     /// A further page of a listing, and the name of the stream it belongs to.

@@ -63,6 +63,12 @@ impl Shards {
         self.generation
     }
 
+    /// How many reshard steps there had been at that time, as far as the shards that are left tell.
+    pub(crate) fn generation_at(&self, time: Timestamp) -> u32 {
+        let events = self.by_id.values().flat_map(|shard| [Some(shard.opened), shard.closed]).flatten();
+        events.filter(|event| event.at <= time).map(|event| event.generation).max().unwrap_or(0)
+    }
+
     /// The shards that came out of this one.
     pub(crate) fn children_of(&self, id: ShardId) -> impl Iterator<Item = &Shard> {
         // Children are younger than their parents, so their ids are higher.

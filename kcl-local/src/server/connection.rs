@@ -1,9 +1,7 @@
 //! One connection.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -12,7 +10,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::Service;
+use crate::http::{Body, ConnectionLost, Service};
 
 /// Answers the requests of a connection until the client ends it, or `closing` asks for an end.
 pub(super) async fn run(socket: TcpStream, service: impl Service, closing: CancellationToken) {
@@ -43,13 +41,13 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn handle(service: impl Service, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// An error ends the connection without an answer, or the stream of an HTTP/2 connection.
+async fn handle(service: impl Service, request: Request<Incoming>) -> Result<Response<Body>, ConnectionLost> {
     let (head, body) = request.into_parts();
-    let response = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => service.answer(Request::from_parts(head, body.to_bytes())),
-        Err(error) => refuse_body(&*error),
-    };
-    Ok(response.map(Full::new))
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => service.exchange(Request::from_parts(head, body.to_bytes())).await,
+        Err(error) => Ok(refuse_body(&*error).map(Body::whole)),
+    }
 }
 
 fn refuse_body(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Response<Bytes> {

@@ -13,6 +13,7 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) kinesis: LocalKinesis,
+    pub(crate) database: LocalDynamoDb,
     pub(crate) clock: Arc<ManualClock>,
     _server: Option<LocalAws>,
 }
@@ -23,13 +24,13 @@ impl Scene {
         let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
         let client = Client::new(&kinesis.sdk_config());
         let dynamodb = aws_sdk_dynamodb::Client::new(&database.sdk_config());
-        Self { client, dynamodb, kinesis, clock, _server: None }
+        Self { client, dynamodb, kinesis, database, clock, _server: None }
     }
 
     pub(crate) async fn over_http(settings: Settings) -> Self {
         let (kinesis, clock) = service(settings);
         let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
-        let server = LocalAws::start_with(kinesis.clone(), database, Addresses::default()).await.unwrap();
+        let server = LocalAws::start_with(kinesis.clone(), database.clone(), Addresses::default()).await.unwrap();
         let client = http_client(&server.kinesis_endpoint());
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -38,7 +39,7 @@ impl Scene {
             .endpoint_url(server.dynamodb_endpoint())
             .build();
         let dynamodb = aws_sdk_dynamodb::Client::from_conf(config);
-        Self { client, dynamodb, kinesis, clock, _server: Some(server) }
+        Self { client, dynamodb, kinesis, database, clock, _server: Some(server) }
     }
 
     /// A provisioned stream called `orders`.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Encryption, Stream};
 use crate::model::error::{ErrorCode, ServiceError};
+use crate::model::hash::HashKey;
 use crate::model::limits::ShardRates;
 use crate::model::position::StartingPosition;
 use crate::model::record::{NewRecord, Record};
@@ -27,7 +28,7 @@ pub struct Placed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryError {
     /// The code, such as `ProvisionedThroughputExceededException`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// A sentence for people.
     pub message: Cow<'static, str>,
 }
@@ -83,9 +84,23 @@ impl Stream {
     /// # Errors
     /// As [`put`](Self::put), and then no record was stored. Only rates are a matter of each record alone.
     pub fn put_all(&mut self, records: Vec<NewRecord>, now: Timestamp) -> Result<Vec<PutResult>, ServiceError> {
+        self.put_all_unless(records, now, |_| None)
+    }
+
+    /// The same, but a record is refused if `refuse` has an error for its shard.
+    pub(crate) fn put_all_unless(
+        &mut self,
+        records: Vec<NewRecord>,
+        now: Timestamp,
+        refuse: impl Fn(ShardId) -> Option<EntryError>,
+    ) -> Result<Vec<PutResult>, ServiceError> {
         self.require_created()?;
         records.iter().try_for_each(|record| self.check_size(record))?;
-        Ok(records.into_iter().map(|record| self.put_entry(record, now)).collect())
+        let put = |record: NewRecord| match refuse(self.shards.route(record.hash_key)) {
+            Some(error) => Err(error),
+            None => self.put_entry(record, now),
+        };
+        Ok(records.into_iter().map(put).collect())
     }
 
     /// An iterator that begins at `position`.
@@ -159,9 +174,18 @@ impl Stream {
             Ok(shard) => Ok(self.append(shard, record, now)),
             Err(shard) => {
                 let error = self.rate_exceeded(shard);
-                Err(EntryError { code: error.code().as_str(), message: Cow::Owned(error.message().to_owned()) })
+                Err(EntryError { code: error.code().as_str().into(), message: Cow::Owned(error.message().to_owned()) })
             }
         }
+    }
+
+    /// The open shard that takes records of this hash key.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` while the stream is being created.
+    pub fn shard_of(&self, hash_key: HashKey) -> Result<ShardId, ServiceError> {
+        self.require_created()?;
+        Ok(self.shards.route(hash_key))
     }
 
     /// The shard that takes the record now, or the one that would have to and cannot.

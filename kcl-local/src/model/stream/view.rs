@@ -1,5 +1,7 @@
 //! What can be seen of a stream.
 
+use std::time::Duration;
+
 use super::{Encryption, Phase, Stream, StreamMode, StreamStatus};
 use crate::model::error::ServiceError;
 use crate::model::listing::ShardFilter;
@@ -70,7 +72,8 @@ impl Stream {
         (page, shards.next().is_some())
     }
 
-    /// The first page of a listing: shards after `after` that the filter shows, up to `limit`.
+    /// The first page of a listing: shards after `after` that the filter shows, up to `limit`; as it is `now`, or as it
+    /// was `age` ago.
     ///
     /// # Errors
     /// `ResourceInUseException` while the stream is being created.
@@ -79,12 +82,14 @@ impl Stream {
         filter: ShardFilter,
         after: Option<ShardId>,
         limit: usize,
-        now: Timestamp,
+        (now, age): (Timestamp, Duration),
     ) -> Result<ShardPage, ServiceError> {
         if matches!(self.phase, Phase::Creating { .. }) {
             self.require_active()?;
         }
-        Ok(self.page(filter, after, self.shards.generation(), limit, now))
+        let generation =
+            if age.is_zero() { self.shards.generation() } else { self.shards.generation_at(now.minus(age)) };
+        Ok(self.page(filter, after, generation, limit, now))
     }
 
     /// A further page.

@@ -1,55 +1,21 @@
-//! Kinesis and DynamoDB on two ports of this machine, in memory.
+//! Kinesis and DynamoDB on two ports of this machine.
+
+mod arguments;
+mod signals;
 
 use std::io::{ErrorKind, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arguments::{Arguments, StreamArgument};
 use clap::Parser;
-use kcl_local::{Addresses, Limits, LocalAws, LocalDynamoDb, LocalKinesis, Settings, StartError, WallClock};
-
-/// Kinesis and DynamoDB on this machine, in memory.
-///
-/// When both answer, prints `export NAME=value` lines for clients on standard output, and stays until SIGINT or SIGTERM.
-/// Logs go to standard error; RUST_LOG says how much.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// The address to listen on; 0.0.0.0 for clients on other machines
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: IpAddr,
-    /// The port of Kinesis; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 4568)]
-    kinesis_port: u16,
-    /// The port of DynamoDB; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 8000)]
-    dynamodb_port: u16,
-    /// Throttle as the service does: per shard 1,000 records and 1 MiB per second in, 5 reads and 2 MiB per second out
-    #[arg(long)]
-    limits: bool,
-    /// A stream to create at the start, such as orders=4; may be given several times
-    #[arg(long = "stream", value_name = "NAME=SHARDS")]
-    streams: Vec<StreamArgument>,
-}
-
-#[derive(Debug, Clone)]
-struct StreamArgument {
-    name: String,
-    shards: u32,
-}
-
-impl FromStr for StreamArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let form = "write NAME=SHARDS, such as orders=4";
-        let (name, shards) = text.split_once('=').ok_or_else(|| format!("it has no '=': {form}"))?;
-        let shards = shards.parse().map_err(|_| format!("'{shards}' is not a number of shards: {form}"))?;
-        Ok(Self { name: name.to_owned(), shards })
-    }
-}
+use kcl_local::{
+    Addresses, FaultPlan, Limits, LocalAws, LocalDynamoDb, LocalKinesis, Settings, StartError, WallClock, parse_faults,
+};
+use signals::{Request, Signals};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -80,16 +46,51 @@ async fn serve(arguments: Arguments, kinesis: LocalKinesis) -> anyhow::Result<()
         dynamodb: SocketAddr::new(arguments.host, arguments.dynamodb_port),
     };
     // Before the ports are announced: who reads them may send a signal at once.
-    let signal = Signal::listen().context("listen for signals")?;
+    let mut signals = Signals::listen().context("listen for signals")?;
+    let plan = arguments.faults.as_deref().map(read_faults).transpose()?;
     let started = LocalAws::start_with(kinesis, LocalDynamoDb::in_memory()?, addresses).await;
     let mut aws = started.map_err(with_cure)?;
+    if let Some(plan) = plan {
+        set_faults(&aws, &plan);
+    }
     announce(&aws).context("print the environment on standard output")?;
-    tokio::select! {
-        () = signal.received() => {}
-        outcome = aws.failed() => outcome.context("a server failed")?,
+    loop {
+        tokio::select! {
+            request = signals.next() => match request {
+                Request::End => break,
+                Request::Reload => reload_faults(&aws, arguments.faults.as_deref()),
+            },
+            outcome = aws.failed() => outcome.context("a server failed")?,
+        }
     }
     aws.stop().await;
     Ok(())
+}
+
+fn read_faults(file: &Path) -> anyhow::Result<FaultPlan> {
+    let about = || format!("--faults {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(about)?;
+    parse_faults(&text).with_context(about)
+}
+
+fn set_faults(aws: &LocalAws, plan: &FaultPlan) {
+    aws.kinesis().faults().set(plan.clone());
+    aws.dynamodb().faults().set(plan.clone());
+}
+
+/// Says on standard error what became of it. A file with a mistake changes nothing: the rules stay as they were.
+fn reload_faults(aws: &LocalAws, file: Option<&Path>) {
+    let Some(file) = file else {
+        eprintln!("local-aws: SIGHUP changes nothing: there is no --faults FILE to read again");
+        return;
+    };
+    match read_faults(file) {
+        Ok(plan) => {
+            set_faults(aws, &plan);
+            eprintln!("local-aws: {} rules from {}", plan.rules.len(), file.display());
+        }
+        Err(error) => eprintln!("local-aws: {error:#}; the rules from before stay"),
+    }
 }
 
 fn announce(aws: &LocalAws) -> std::io::Result<()> {
@@ -126,42 +127,4 @@ fn with_cure(error: StartError) -> anyhow::Error {
 fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-}
-
-/// The signals that end the program.
-#[cfg(unix)]
-struct Signal {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signal {
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn received(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// The signals that end the program.
-#[cfg(not(unix))]
-struct Signal;
-
-#[cfg(not(unix))]
-impl Signal {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn received(self) {
-        // Without a handler the program would end anyway, only less cleanly.
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }
