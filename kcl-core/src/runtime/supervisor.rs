@@ -14,7 +14,7 @@ use super::scan::RowReporter;
 use super::shard_sync::{self, SyncError};
 use super::tasks::TaskKind;
 use crate::error::WorkerError;
-use crate::ports::StoreStartError;
+use crate::ports::{SourceError, StoreStartError};
 use crate::types::{Backoff, LeaseKey, Moment};
 
 /// What a worker did before it ended.
@@ -64,7 +64,15 @@ pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError
     let mut rows = RowReporter::default();
     let mut joined = false;
     loop {
-        let result = create_leases_and_join(context, &mut heartbeat, &mut rows, &mut joined).await;
+        // An endpoint that takes the call and never answers must not stretch the start.
+        let result = tokio::select! {
+            biased;
+            result = create_leases_and_join(context, &mut heartbeat, &mut rows, &mut joined) => result,
+            () = context.clock.sleep_until(retry.until + LAST_CALL) => {
+                let silent = SourceError::Unavailable("it did not answer before the start time-out".into());
+                return Err(WorkerError::stream(silent));
+            }
+        };
         match result {
             Ok(()) => return Ok(Started { heartbeat, look, rows }),
             Err(error) if is_retryable(&error) && retry.pause().await => {
@@ -123,6 +131,9 @@ impl StartRetry<'_> {
         true
     }
 }
+
+/// A call that began before the start time-out may take this much longer.
+const LAST_CALL: std::time::Duration = std::time::Duration::from_secs(5);
 
 const START_BACKOFF: Backoff =
     Backoff { first: std::time::Duration::from_millis(100), most: std::time::Duration::from_secs(2) };

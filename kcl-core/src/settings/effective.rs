@@ -83,7 +83,7 @@ impl Settings {
         let drain_timeout = self.drain_timeout.unwrap_or(Duration::from_secs(20));
         check.within("drain_timeout", drain_timeout, Duration::ZERO, Duration::from_secs(600));
         let start_timeout = self.start_timeout.unwrap_or(Duration::from_secs(20));
-        check.within("start_timeout", start_timeout, Duration::from_secs(1), Duration::from_secs(30));
+        check.within("start_timeout", start_timeout, Duration::from_secs(1), Duration::from_secs(25));
         if let Some(interval) = self.checkpoint_interval {
             check.within("checkpoint_interval", interval, Duration::from_millis(10), Duration::from_secs(3600));
         }

@@ -145,7 +145,8 @@ options! {
     /// too low, shards stay unread: visible as leases without owner.
     max_leases: u64, "KCL_MAX_LEASES", u64, |leases| Ok::<_, String>(leases);
 
-    /// How long the start may wait for an endpoint that cannot be reached before it fails: `20s` by default, at most 30 s.
+    /// How long the start may wait for an endpoint that cannot be reached before it fails: `20s` by default, 1 s to 25 s; a call that is under way then has another
+    /// 5 s.
     /// A running worker waits for ever.
     start_timeout: Duration, "KCL_START_TIMEOUT", Duration, |time| Ok::<_, String>(time);
 

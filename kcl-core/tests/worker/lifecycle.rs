@@ -160,3 +160,31 @@ fn what_is_missing_is_named_with_the_cure() {
     let error = Worker::builder(fleet.settings("a")).handler(|_| async { Ok(()) }).build().unwrap_err();
     assert!(error.to_string().contains("lease table"), "{error}");
 }
+
+#[test]
+fn an_endpoint_that_never_answers_ends_the_start_within_half_a_minute() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 1);
+        let begun = clock.now();
+        let worker = fleet.logging("a").source(Silent).build().unwrap();
+        let error = worker.start().await.unwrap_err();
+        assert!(matches!(error, WorkerError::Stream { error: SourceError::Unavailable(_), .. }), "{error}");
+        assert!(clock.now().since(begun) <= 30 * SECOND);
+    });
+}
+
+/// Takes every call and answers none.
+#[derive(Debug)]
+struct Silent;
+
+#[kcl_core::async_trait]
+impl kcl_core::ports::StreamSource for Silent {
+    async fn list_shards(&self, _: &kcl_core::types::StreamId) -> Result<kcl_core::ports::ListedShards, SourceError> {
+        std::future::pending().await
+    }
+
+    fn open(&self, _: &kcl_core::types::ShardRef, _: Position) -> Box<dyn kcl_core::ports::ShardReader> {
+        unreachable!("nothing is listed")
+    }
+}
