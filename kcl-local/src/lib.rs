@@ -42,6 +42,7 @@ mod kinesis;
 mod local_aws;
 pub mod model;
 mod server;
+mod store;
 
 pub use clock::{Clock, ManualClock, Sleep, TokioClock, WallClock};
 pub use connector::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, credentials, http_client, sdk_config};
@@ -57,3 +58,4 @@ pub use model::{
     Timestamp,
 };
 pub use server::serve;
+pub use store::{DataError, DataFolder, TornTail};

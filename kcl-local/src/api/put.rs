@@ -84,7 +84,7 @@ pub(super) fn put_record(kinesis: &LocalKinesis, request: PutRecordRequest<'_>) 
     };
     let record = decode(vec![entry], |_| String::new())?.remove(0);
     refuse_dry_run(kinesis, &stream, request.dry_run)?;
-    let Placed { shard_id, sequence_number, encrypted } = kinesis.put(&stream, record)?;
+    let Placed { shard_id, sequence_number, encrypted, .. } = kinesis.put(&stream, record)?;
     Ok(PutRecordAnswer { shard_id, sequence_number, encryption_type: encrypted.then_some("KMS") })
 }
 

@@ -2,6 +2,7 @@
 
 mod dispatch;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::clock::{Clock, WallClock};
 use crate::faults::{CallFacts, FaultService, Faults, Refused, Strike, inject};
 use crate::http::{ERROR_TYPE, Exchange, Service, answer_non_post, at_once, operation, respond, text};
+use crate::store::{DataError, DataFolder};
 
 /// DynamoDB in this process. Cheap to clone; all clones are the same database.
 ///
@@ -24,12 +26,17 @@ pub struct LocalDynamoDb {
     clock: Arc<dyn Clock>,
     requests: Arc<AtomicU64>,
     faults: Faults,
+    /// Keeps the data folder, if there is one, from other instances.
+    _lock: Option<Arc<File>>,
 }
 
 /// The database could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("DynamoDB could not be opened in memory: {0}")]
-pub struct OpenError(Box<dyn std::error::Error + Send + Sync>);
+#[error("DynamoDB could not be opened in {place}: {source}")]
+pub struct OpenError {
+    place: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
 
 impl LocalDynamoDb {
     /// A database without tables, gone with the last clone.
@@ -46,8 +53,21 @@ impl LocalDynamoDb {
     /// As [`in_memory`](Self::in_memory).
     pub fn with_clock(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = Database::memory_with_clock(Arc::new(SharedClock(Arc::clone(&clock))));
-        let database = database.map_err(|error| OpenError(error.into()))?;
-        Ok(Self { database, clock, requests: Arc::default(), faults: Faults::default() })
+        let database = database.map_err(|error| OpenError { place: "memory".into(), source: error.into() })?;
+        Ok(Self { database, clock, requests: Arc::default(), faults: Faults::default(), _lock: None })
+    }
+
+    /// The database whose tables are in this folder. Times of tables are the machine's here; the clock shows in the
+    /// `Date` of answers and times faults.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open(folder: &DataFolder, clock: Arc<dyn Clock>) -> Result<Self, DataError> {
+        let path = folder.dynamodb_file();
+        let database = Database::new(&path.to_string_lossy())
+            .map_err(|error| OpenError { place: path.display().to_string(), source: error.into() })?;
+        let lock = Some(folder.hold());
+        Ok(Self { database, clock, requests: Arc::default(), faults: Faults::default(), _lock: lock })
     }
 }
 

@@ -24,7 +24,7 @@ impl Service for LocalKinesis {
         let codec = codec.unwrap_or(Codec::Json);
         match outcome {
             Ok(body) => respond(StatusCode::OK, codec.content_type(), body, id, self.now()),
-            Err(error) => refuse(self, codec, (StatusCode::BAD_REQUEST, error.code().as_str(), error.message()), id),
+            Err(error) => refuse(self, codec, (status_of(error.code()), error.code().as_str(), error.message()), id),
         }
     }
 
@@ -33,6 +33,13 @@ impl Service for LocalKinesis {
             None => at_once(self.answer(request)),
             Some(strike) => answer_with_fault(self, strike, request),
         }
+    }
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 

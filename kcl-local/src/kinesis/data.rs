@@ -3,7 +3,8 @@
 use super::LocalKinesis;
 use crate::model::stream::{Placed, PutResult, RecordBatch, check_batch};
 use crate::model::token::IteratorToken;
-use crate::model::{HashKey, NewRecord, Record, ServiceError, ShardId, StartingPosition};
+use crate::model::{HashKey, NewRecord, Payload, Record, ServiceError, ShardId, StartingPosition, Stream, Timestamp};
+use crate::store::Append;
 
 impl LocalKinesis {
     /// Writes a record.
@@ -24,7 +25,12 @@ impl LocalKinesis {
     /// # Errors
     /// As [`put_record`](Self::put_record).
     pub fn put(&self, stream: &str, record: NewRecord) -> Result<Placed, ServiceError> {
-        self.with_stream(stream, |stream, now| stream.put(record, now))
+        self.with_stream(stream, |stream, now| {
+            let payload = record.payload.clone();
+            let placed = stream.put(record, now)?;
+            self.save_records(stream, [(&placed, payload)], now)?;
+            Ok(placed)
+        })
     }
 
     /// Writes up to 500 records in one call. Records of one shard keep their order, and no other record comes between.
@@ -34,7 +40,14 @@ impl LocalKinesis {
     pub fn put_records(&self, stream: &str, records: Vec<NewRecord>) -> Result<Vec<PutResult>, ServiceError> {
         check_batch(&records)?;
         let refuse = |shard| self.entry_error(shard);
-        self.with_stream(stream, |stream, now| stream.put_all_unless(records, now, refuse))
+        self.with_stream(stream, |stream, now| {
+            let payloads = self.payloads_to_save(&records);
+            let results = stream.put_all_unless(records, now, refuse)?;
+            let placed =
+                results.iter().zip(payloads).filter_map(|(result, payload)| Some((result.as_ref().ok()?, payload)));
+            self.save_records(stream, placed, now)?;
+            Ok(results)
+        })
     }
 
     /// An iterator, good for five minutes.
@@ -80,5 +93,30 @@ impl LocalKinesis {
     /// `ResourceNotFoundException` if there is no such stream.
     pub fn all_records(&self, stream: &str) -> Result<Vec<(ShardId, Record)>, ServiceError> {
         self.with_stream(stream, |stream, _| Ok(stream.all_records()))
+    }
+
+    /// Shares of the payloads, which the model takes; none where nothing is saved.
+    fn payloads_to_save(&self, records: &[NewRecord]) -> Vec<Payload> {
+        let kept = if self.shared.store.is_some() { records } else { &[] };
+        kept.iter().map(|record| record.payload.clone()).collect()
+    }
+
+    /// Called under the lock of the stream: nobody reads the records before they are saved.
+    fn save_records<'a>(
+        &self,
+        stream: &Stream,
+        placed: impl IntoIterator<Item = (&'a Placed, Payload)>,
+        now: Timestamp,
+    ) -> Result<(), ServiceError> {
+        let Some(store) = &self.shared.store else { return Ok(()) };
+        let append = |(placed, payload): (&Placed, Payload)| Append {
+            shard: placed.shard_id,
+            ordinal: placed.sequence_number.parts().expect("the model's own number").ordinal,
+            arrival: placed.arrival,
+            encrypted: placed.encrypted,
+            payload,
+        };
+        let appends: Vec<_> = placed.into_iter().map(append).collect();
+        store.append(stream, &appends, now)
     }
 }

@@ -14,6 +14,7 @@ use crate::faults::Faults;
 use crate::model::limits::ControlRates;
 use crate::model::stream::EntryError;
 use crate::model::{Account, Limits, ServiceError, ShardId, Timestamp};
+use crate::store::{DataError, DataFolder, KinesisStore};
 use streams::Streams;
 
 /// Kinesis Data Streams in this process.
@@ -56,6 +57,8 @@ struct Shared {
     requests: AtomicU64,
     control_rates: Mutex<ControlRates>,
     faults: Faults,
+    /// The file, where the data is to outlive the process.
+    store: Option<KinesisStore>,
 }
 
 /// How a [`LocalKinesis`] behaves.
@@ -104,13 +107,29 @@ impl LocalKinesis {
     /// A service without streams that behaves as the settings say.
     #[must_use]
     pub fn with_settings(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        Self::assemble(settings, clock, Streams::default(), None)
+    }
+
+    /// The service whose data is in this folder. It goes on where it was: streams, consumers, records, sequence numbers;
+    /// iterators and tokens stay valid.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or was written by another version.
+    pub fn open(folder: &DataFolder, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, DataError> {
+        let (store, loaded) = KinesisStore::open(folder)?;
+        let streams = Streams::restored(loaded, settings.limits);
+        Ok(Self::assemble(settings, clock, streams, Some(store)))
+    }
+
+    fn assemble(settings: Settings, clock: Arc<dyn Clock>, streams: Streams, store: Option<KinesisStore>) -> Self {
         let shared = Shared {
             settings,
             clock,
-            streams: Streams::default(),
+            streams,
             requests: AtomicU64::new(0),
             control_rates: Mutex::default(),
             faults: Faults::default(),
+            store,
         };
         Self { shared: Arc::new(shared), bent: Bent::default() }
     }

@@ -39,7 +39,7 @@ impl LocalKinesis {
     /// `InvalidArgumentException` if `at` is not inside the shard's range, or the shard is closed.
     pub fn split_shard(&self, stream: &str, shard: ShardId, at: HashKey) -> Result<(), ServiceError> {
         self.require_room(1)?;
-        self.with_stream(stream, |stream, now| stream.reshard(Reshard::Split { shard, at }, now))
+        self.change_stream(stream, |stream, now| stream.reshard(Reshard::Split { shard, at }, now))
     }
 
     /// Splits a shard in the middle.
@@ -59,7 +59,7 @@ impl LocalKinesis {
     /// # Errors
     /// `InvalidArgumentException` if they are no neighbours, or one is closed.
     pub fn merge_shards(&self, stream: &str, shard: ShardId, adjacent: ShardId) -> Result<(), ServiceError> {
-        self.with_stream(stream, |stream, now| stream.reshard(Reshard::Merge { shard, adjacent }, now))
+        self.change_stream(stream, |stream, now| stream.reshard(Reshard::Merge { shard, adjacent }, now))
     }
 
     /// Gives a stream as many shards of equal width; returns how many were open before.
@@ -69,7 +69,7 @@ impl LocalKinesis {
     pub fn update_shard_count(&self, stream: &str, target: u32) -> Result<u32, ServiceError> {
         let open = self.with_stream(stream, |stream, _| Ok(stream.open_shard_count()))?;
         self.require_room(target.saturating_sub(open))?;
-        self.with_stream(stream, |stream, now| stream.reshard(Reshard::Scale { target }, now))?;
+        self.change_stream(stream, |stream, now| stream.reshard(Reshard::Scale { target }, now))?;
         Ok(open)
     }
 }

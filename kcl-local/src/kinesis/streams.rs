@@ -1,7 +1,7 @@
 //! The table of streams and its locks.
 //!
 //! One lock guards the table, one guards each stream. Whoever holds the lock of a stream does not ask for the lock of
-//! the table or of another stream; that order is what rules out deadlocks. No lock outlives a method of
+//! the table or of another stream; the lock of the store is always the last. That order is what rules out deadlocks. No lock outlives a method of
 //! [`LocalKinesis`], and none of those is async, so none is ever held across an await.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::LocalKinesis;
 use crate::model::stream::Predecessor;
-use crate::model::{NewStream, ServiceError, Stream, Timestamp};
+use crate::model::{Limits, NewStream, ServiceError, Stream, Timestamp};
+use crate::store::{KinesisStore, Loaded};
 
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -24,10 +25,12 @@ struct Table {
 }
 
 impl Table {
-    fn remove(&mut self, name: &str) {
-        if let Some(stream) = self.streams.remove(name) {
-            self.predecessors.insert(name.to_owned(), lock(&stream).as_predecessor());
-        }
+    /// Returns what the stream leaves behind, for the file.
+    fn remove(&mut self, name: &str) -> Option<Predecessor> {
+        let stream = self.streams.remove(name)?;
+        let predecessor = lock(&stream).as_predecessor();
+        self.predecessors.insert(name.to_owned(), predecessor);
+        Some(predecessor)
     }
 }
 
@@ -40,11 +43,25 @@ impl Streams {
         self.table.read().unwrap_or_else(PoisonError::into_inner).streams.values().cloned().collect()
     }
 
+    /// What was saved, with the limits as they are now.
+    pub(super) fn restored(loaded: Loaded, limits: Limits) -> Self {
+        let cell = |mut stream: Stream| {
+            stream.set_limits(limits);
+            (stream.name().to_owned(), Arc::new(Mutex::new(stream)))
+        };
+        let streams = loaded.streams.into_iter().map(cell).collect();
+        Self { table: RwLock::new(Table { streams, predecessors: loaded.predecessors }) }
+    }
+
     /// Takes a stream out whose deletion is over, unless another of its name is there already.
-    fn forget(&self, name: &str, gone: &Arc<Mutex<Stream>>) {
+    fn forget(&self, name: &str, gone: &Arc<Mutex<Stream>>, store: Option<&KinesisStore>) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        if table.streams.get(name).is_some_and(|stream| Arc::ptr_eq(stream, gone)) {
-            table.remove(name);
+        if table.streams.get(name).is_some_and(|stream| Arc::ptr_eq(stream, gone))
+            && let (Some(predecessor), Some(store)) = (table.remove(name), store)
+            // A store that failed says so itself, and refuses the next call.
+            && let Err(error) = store.remove(name, predecessor)
+        {
+            tracing::error!(%error, stream = name, "not removed from the data folder");
         }
     }
 }
@@ -66,7 +83,7 @@ impl LocalKinesis {
             let mut stream = lock(&found);
             // Taken under the lock: who gets the lock later also has the later time.
             let now = self.now();
-            stream.settle(now);
+            self.settle(&mut stream, now)?;
             (!stream.is_gone(now)).then(|| {
                 let outcome = action(&mut stream, now);
                 (outcome, stream.is_gone(now))
@@ -74,9 +91,35 @@ impl LocalKinesis {
         };
         // Gone before, or by this very action if deleting takes no time.
         if outcome.as_ref().is_none_or(|(_, gone)| *gone) {
-            self.shared.streams.forget(name, &found);
+            self.shared.streams.forget(name, &found, self.shared.store.as_ref());
         }
         outcome.map_or_else(|| Err(self.no_such_stream(name)), |(outcome, _)| outcome)
+    }
+
+    /// The same for an action that changes more of the stream than its records: the change is saved before the lock is
+    /// given back, so nobody sees what a restart could take back.
+    pub(super) fn change_stream<T>(
+        &self,
+        name: &str,
+        action: impl FnOnce(&mut Stream, Timestamp) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
+        self.with_stream(name, |stream, now| {
+            let outcome = action(stream, now)?;
+            self.save(stream)?;
+            Ok(outcome)
+        })
+    }
+
+    fn settle(&self, stream: &mut Stream, now: Timestamp) -> Result<(), ServiceError> {
+        if let Some(store) = &self.shared.store {
+            store.require_sound()?;
+        }
+        // Records may go to shards that this transition opened: it has to be saved before them.
+        if stream.settle(now) { self.save(stream) } else { Ok(()) }
+    }
+
+    fn save(&self, stream: &Stream) -> Result<(), ServiceError> {
+        self.shared.store.as_ref().map_or(Ok(()), |store| store.update(stream))
     }
 
     /// What `look` says about every stream, by name.
@@ -84,7 +127,8 @@ impl LocalKinesis {
         let now = self.now();
         let look_at = |stream: Arc<Mutex<Stream>>| {
             let mut stream = lock(&stream);
-            stream.settle(now);
+            // A store that failed says so at the next call that can.
+            let _ = self.settle(&mut stream, now);
             (!stream.is_gone(now)).then(|| look(&stream))
         };
         self.shared.streams.all().into_iter().filter_map(look_at).collect()
@@ -94,11 +138,14 @@ impl LocalKinesis {
     pub(super) fn insert_stream(&self, new: NewStream) -> Result<(), ServiceError> {
         let mut table = self.shared.streams.table.write().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
-        let taken = table.streams.get(&new.name).map(|stream| {
-            let mut stream = lock(stream);
-            stream.settle(now);
-            !stream.is_gone(now)
-        });
+        let taken = match table.streams.get(&new.name) {
+            Some(stream) => {
+                let mut stream = lock(stream);
+                self.settle(&mut stream, now)?;
+                Some(!stream.is_gone(now))
+            }
+            None => None,
+        };
         match taken {
             Some(true) => {
                 let account = &self.settings().account.id;
@@ -107,12 +154,19 @@ impl LocalKinesis {
                     new.name
                 )));
             }
-            Some(false) => table.remove(&new.name),
+            Some(false) => {
+                if let (Some(left), Some(store)) = (table.remove(&new.name), &self.shared.store) {
+                    store.remove(&new.name, left)?;
+                }
+            }
             None => {}
         }
         let predecessor = table.predecessors.remove(&new.name);
         let mut stream = Stream::create(new, predecessor, self.settings().transition, now);
         stream.set_limits(self.settings().limits);
+        if let Some(store) = &self.shared.store {
+            store.insert(&stream)?;
+        }
         table.streams.insert(stream.name().to_owned(), Arc::new(Mutex::new(stream)));
         Ok(())
     }

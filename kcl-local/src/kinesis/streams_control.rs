@@ -47,7 +47,7 @@ impl LocalKinesis {
     /// # Errors
     /// `ResourceNotFoundException` if there is none.
     pub fn delete_stream(&self, name: &str) -> Result<(), ServiceError> {
-        self.with_stream(name, |stream, now| {
+        self.change_stream(name, |stream, now| {
             stream.delete(now);
             Ok(())
         })
@@ -93,7 +93,7 @@ impl LocalKinesis {
     /// # Errors
     /// `InvalidArgumentException` if it is the wrong direction or not within 24 hours and 365 days.
     pub fn change_retention(&self, name: &str, change: Retention) -> Result<(), ServiceError> {
-        self.with_stream(name, |stream, now| stream.change_retention(change, now))
+        self.change_stream(name, |stream, now| stream.change_retention(change, now))
     }
 
     /// Changes how a stream gets its capacity.
@@ -102,7 +102,7 @@ impl LocalKinesis {
     /// `ResourceInUseException` if the stream is not active, `LimitExceededException` for too many on-demand streams.
     pub fn change_mode(&self, name: &str, mode: StreamMode) -> Result<(), ServiceError> {
         self.require_room_for_mode(mode)?;
-        self.with_stream(name, |stream, now| stream.change_mode(mode, now))
+        self.change_stream(name, |stream, now| stream.change_mode(mode, now))
     }
 
     /// Switches encryption on or off for the records to come.
@@ -110,7 +110,7 @@ impl LocalKinesis {
     /// # Errors
     /// `ResourceInUseException` if the stream is not active.
     pub fn change_encryption(&self, name: &str, encryption: Encryption) -> Result<(), ServiceError> {
-        self.with_stream(name, |stream, now| stream.change_encryption(encryption, now))
+        self.change_stream(name, |stream, now| stream.change_encryption(encryption, now))
     }
 
     /// Changes the size of the largest record, in KiB.
@@ -118,7 +118,7 @@ impl LocalKinesis {
     /// # Errors
     /// `ResourceInUseException` if the stream is not active.
     pub fn change_max_record(&self, name: &str, kib: u32) -> Result<(), ServiceError> {
-        self.with_stream(name, |stream, now| stream.change_max_record(kib, now))
+        self.change_stream(name, |stream, now| stream.change_max_record(kib, now))
     }
 
     /// The tags of a stream.
@@ -134,7 +134,7 @@ impl LocalKinesis {
     /// # Errors
     /// `InvalidArgumentException` for more than 50.
     pub fn add_tags(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), ServiceError> {
-        self.with_stream(name, |stream, _| stream.add_tags(tags))
+        self.change_stream(name, |stream, _| stream.add_tags(tags))
     }
 
     /// Removes tags from a stream.
@@ -142,7 +142,7 @@ impl LocalKinesis {
     /// # Errors
     /// `ResourceNotFoundException` if there is no such stream.
     pub fn remove_tags<'a>(&self, name: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<(), ServiceError> {
-        self.with_stream(name, |stream, _| {
+        self.change_stream(name, |stream, _| {
             stream.remove_tags(keys);
             Ok(())
         })
@@ -154,7 +154,7 @@ impl LocalKinesis {
         name: &str,
         change: impl FnOnce(&mut std::collections::BTreeSet<String>),
     ) -> Result<(Vec<String>, Vec<String>), ServiceError> {
-        self.with_stream(name, |stream, _| {
+        self.change_stream(name, |stream, _| {
             let before = stream.metrics().iter().cloned().collect();
             change(stream.metrics());
             Ok((before, stream.metrics().iter().cloned().collect()))

@@ -29,6 +29,10 @@ impl ServiceError {
         &self.message
     }
 
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InternalFailure, message)
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::ResourceNotFound, message)
     }
@@ -76,6 +80,8 @@ pub enum ErrorCode {
     UnknownOperation,
     /// The body is not what the protocol prescribes.
     Serialization,
+    /// The service itself failed.
+    InternalFailure,
 }
 
 impl ErrorCode {
@@ -94,6 +100,7 @@ impl ErrorCode {
             Self::DryRunOperation => "DryRunOperationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Serialization => "SerializationException",
+            Self::InternalFailure => "InternalFailure",
         }
     }
 }

@@ -7,8 +7,23 @@ use md5::{Digest, Md5};
 use super::error::ServiceError;
 
 /// A point of the 128-bit hash space that the shards of a stream divide among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HashKey(pub u128);
+
+impl From<HashKey> for String {
+    fn from(key: HashKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for HashKey {
+    type Error = ServiceError;
+
+    fn try_from(text: String) -> Result<Self, ServiceError> {
+        Self::parse("HashKey", &text)
+    }
+}
 
 impl HashKey {
     /// Where the service puts a record with this partition key: its MD5, read as a number.
@@ -39,7 +54,7 @@ impl fmt::Display for HashKey {
 }
 
 /// A part of the hash space; both ends belong to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct HashRange {
     /// The first key of the range.
     pub start: HashKey,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::record::Payload;
 use super::time::Timestamp;
 
@@ -11,6 +13,20 @@ pub(crate) struct Entry {
     pub(crate) payload: Payload,
     pub(crate) arrival: Timestamp,
     pub(crate) encrypted: bool,
+}
+
+/// What is saved of a log beside its entries: where it begins.
+impl Serialize for RecordLog {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.first)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordLog {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let first = u64::deserialize(deserializer)?;
+        Ok(Self { entries: VecDeque::new(), first })
+    }
 }
 
 /// An append-only log whose beginning can be trimmed. Ordinals count from 1 and have no gap.
@@ -31,6 +47,16 @@ impl RecordLog {
         let ordinal = self.next();
         self.entries.push_back(entry);
         ordinal
+    }
+
+    /// Puts an entry back at its ordinal; one from before the beginning stays away.
+    pub(crate) fn restore(&mut self, ordinal: u64, entry: Entry) {
+        if self.entries.is_empty() {
+            self.first = self.first.max(ordinal);
+        }
+        if ordinal == self.next() {
+            self.entries.push_back(entry);
+        }
     }
 
     /// The ordinal of the oldest record that is still there.

@@ -25,6 +25,12 @@ impl Payload {
         arena.finish().remove(0)
     }
 
+    /// Puts key and data back that stand in one buffer; `None` if the key is no text, or longer than all.
+    pub(crate) fn from_parts(bytes: Bytes, key_length: u32) -> Option<Self> {
+        std::str::from_utf8(bytes.get(..key_length as usize)?).ok()?;
+        Some(Self { bytes, key_length })
+    }
+
     /// The partition key.
     #[must_use]
     pub fn partition_key(&self) -> &str {

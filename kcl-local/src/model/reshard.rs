@@ -6,7 +6,7 @@ use super::shards::Shards;
 use super::time::Timestamp;
 
 /// A change of shards that was accepted. It is carried out when the stream has been `UPDATING` for its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Reshard {
     /// One shard becomes two.
     Split {

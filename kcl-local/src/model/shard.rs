@@ -10,7 +10,7 @@ use super::sequence::{LAST_ORDINAL, SequenceNumber, SequenceParts};
 use super::time::Timestamp;
 
 /// The id of a shard within its stream; written `shardId-000000000000`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ShardId(pub u32);
 
 impl ShardId {
@@ -60,14 +60,14 @@ impl ShardDescription {
 
 /// When something happened to a shard: the time, and the count of reshard steps, which orders what one millisecond
 /// holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Event {
     pub(crate) at: Timestamp,
     pub(crate) generation: u32,
 }
 
 /// A shard with its records.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Shard {
     pub(crate) id: ShardId,
     pub(crate) parent: Option<ShardId>,
@@ -79,7 +79,8 @@ pub(crate) struct Shard {
     pub(crate) created_second: u64,
     /// The latest arrival so far. Arrivals do not go back when the clock does.
     latest: Timestamp,
-    /// Asked only where limits are on.
+    /// Asked only where limits are on. A restart is a rest.
+    #[serde(skip, default = "ShardRates::new")]
     pub(crate) rates: ShardRates,
     log: RecordLog,
 }
@@ -144,6 +145,12 @@ impl Shard {
             next = ordinal + 1;
         }
         ShardRead { records, next, at_tip: next >= self.log.next() }
+    }
+
+    /// Puts a record back that was saved, unless it has been trimmed.
+    pub(crate) fn restore(&mut self, ordinal: u64, entry: Entry) {
+        self.latest = self.latest.max(entry.arrival);
+        self.log.restore(ordinal, entry);
     }
 
     pub(crate) fn trim(&mut self, horizon: Timestamp) {

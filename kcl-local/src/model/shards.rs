@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hash::{HashKey, HashRange};
+use super::log::Entry;
 use super::record::NewRecord;
 use super::sequence::SequenceNumber;
 use super::shard::{Event, Shard, ShardId};
 use super::time::Timestamp;
 
 /// The shards of a stream that have not expired. The open ones tile the hash space at all times.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Shards {
     by_id: BTreeMap<ShardId, Shard>,
     /// The open shards by the start of their range: the routing table.
@@ -86,20 +87,36 @@ impl Shards {
     }
 
     /// Numbers the record and stores it in an open shard, the one its hash key [leads to](Self::route).
-    pub(crate) fn append(&mut self, id: ShardId, record: NewRecord, now: Timestamp, encrypted: bool) -> SequenceNumber {
+    pub(crate) fn append(
+        &mut self,
+        id: ShardId,
+        record: NewRecord,
+        now: Timestamp,
+        encrypted: bool,
+    ) -> (Timestamp, SequenceNumber) {
         let shard = self.by_id.get_mut(&id).expect("the routing table names existing shards");
         let (arrival, sequence_number) = shard.append(record.payload, now, encrypted);
         self.oldest = self.oldest.min(arrival);
-        sequence_number
+        (arrival, sequence_number)
+    }
+
+    /// What is kept arrived after this time; `None` if nothing can be too old.
+    pub(crate) fn horizon(now: Timestamp, retention: Duration) -> Option<Timestamp> {
+        // So close to the epoch, which a clock in a test may be, there was no such time.
+        (now.as_millis() >= whole_millis(retention)).then(|| now.minus(retention))
+    }
+
+    /// Puts a record back that was saved; one whose shard has expired stays away.
+    pub(crate) fn restore(&mut self, id: ShardId, ordinal: u64, entry: Entry) {
+        if let Some(shard) = self.by_id.get_mut(&id) {
+            self.oldest = self.oldest.min(entry.arrival);
+            shard.restore(ordinal, entry);
+        }
     }
 
     /// Forgets what is older than the retention period: records, and closed shards that can hold none any more.
     pub(crate) fn expire(&mut self, now: Timestamp, retention: Duration) {
-        if now.as_millis() < whole_millis(retention) {
-            // So close to the epoch, which a clock in a test may be, nothing can be too old.
-            return;
-        }
-        let horizon = now.minus(retention);
+        let Some(horizon) = Self::horizon(now, retention) else { return };
         if horizon < self.oldest {
             return;
         }

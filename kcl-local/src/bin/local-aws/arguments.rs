@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::Parser;
 
-/// Kinesis and DynamoDB on this machine, in memory.
+/// Kinesis and DynamoDB on this machine.
 ///
 /// When both answer, prints `export NAME=value` lines for clients on standard output, and stays until SIGINT or SIGTERM.
 /// Logs go to standard error; RUST_LOG says how much.
@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// The port of DynamoDB; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     pub(crate) dynamodb_port: u16,
+    /// A folder for the data of both services; without it all data is in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Throttle as the service does: per shard 1,000 records and 1 MiB per second in, 5 reads and 2 MiB per second out
     #[arg(long)]
     pub(crate) limits: bool,

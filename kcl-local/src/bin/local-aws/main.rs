@@ -13,7 +13,8 @@ use anyhow::Context;
 use arguments::{Arguments, StreamArgument};
 use clap::Parser;
 use kcl_local::{
-    Addresses, FaultPlan, Limits, LocalAws, LocalDynamoDb, LocalKinesis, Settings, StartError, WallClock, parse_faults,
+    Addresses, DataFolder, FaultPlan, Limits, LocalAws, LocalDynamoDb, LocalKinesis, Settings, StartError, WallClock,
+    parse_faults,
 };
 use signals::{Request, Signals};
 
@@ -32,15 +33,29 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let limits = if arguments.limits { Limits::Service } else { Limits::Off };
     let settings = Settings { limits, ..Settings::default() };
-    let kinesis = LocalKinesis::with_settings(settings, Arc::new(WallClock));
+    let (kinesis, dynamodb) = match &arguments.data {
+        None => (LocalKinesis::with_settings(settings, Arc::new(WallClock)), LocalDynamoDb::in_memory()?),
+        Some(path) => {
+            let folder = DataFolder::open(path).context("--data")?;
+            for torn in folder.torn_tails() {
+                let (bytes, file) = (torn.bytes, torn.file.display());
+                eprintln!("local-aws: {file}: cut {bytes} bytes at the end that were never acknowledged");
+            }
+            let kinesis = LocalKinesis::open(&folder, settings, Arc::new(WallClock)).context("--data")?;
+            (kinesis, LocalDynamoDb::open(&folder, Arc::new(WallClock)).context("--data")?)
+        }
+    };
     for StreamArgument { name, shards } in &arguments.streams {
-        kinesis.create_stream(name, *shards).with_context(|| format!("--stream {name}={shards}"))?;
+        // Those from before go on as they are.
+        if arguments.data.is_none() || kinesis.stream_status(name).is_err() {
+            kinesis.create_stream(name, *shards).with_context(|| format!("--stream {name}={shards}"))?;
+        }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(serve(arguments, kinesis))
+    runtime.block_on(serve(arguments, kinesis, dynamodb))
 }
 
-async fn serve(arguments: Arguments, kinesis: LocalKinesis) -> anyhow::Result<()> {
+async fn serve(arguments: Arguments, kinesis: LocalKinesis, dynamodb: LocalDynamoDb) -> anyhow::Result<()> {
     let addresses = Addresses {
         kinesis: SocketAddr::new(arguments.host, arguments.kinesis_port),
         dynamodb: SocketAddr::new(arguments.host, arguments.dynamodb_port),
@@ -48,7 +63,7 @@ async fn serve(arguments: Arguments, kinesis: LocalKinesis) -> anyhow::Result<()
     // Before the ports are announced: who reads them may send a signal at once.
     let mut signals = Signals::listen().context("listen for signals")?;
     let plan = arguments.faults.as_deref().map(read_faults).transpose()?;
-    let started = LocalAws::start_with(kinesis, LocalDynamoDb::in_memory()?, addresses).await;
+    let started = LocalAws::start_with(kinesis, dynamodb, addresses).await;
     let mut aws = started.map_err(with_cure)?;
     if let Some(plan) = plan {
         set_faults(&aws, &plan);

@@ -20,6 +20,8 @@ pub struct Placed {
     pub shard_id: ShardId,
     /// Its number.
     pub sequence_number: SequenceNumber,
+    /// When it arrived.
+    pub arrival: Timestamp,
     /// Whether it was encrypted.
     pub encrypted: bool,
 }
@@ -219,8 +221,8 @@ impl Stream {
 
     fn append(&mut self, shard_id: ShardId, record: NewRecord, now: Timestamp) -> Placed {
         let encrypted = self.encryption != Encryption::None;
-        let sequence_number = self.shards.append(shard_id, record, now, encrypted);
-        Placed { shard_id, sequence_number, encrypted }
+        let (arrival, sequence_number) = self.shards.append(shard_id, record, now, encrypted);
+        Placed { shard_id, sequence_number, arrival, encrypted }
     }
 
     fn iterator_token(&self, shard: ShardId, ordinal: u64, issued: Timestamp) -> String {

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use super::error::ServiceError;
 use super::limits::Limits;
+use super::log::Entry;
+use super::record::Payload;
 use super::reshard::Reshard;
+use super::shard::ShardId;
 use super::shards::Shards;
 use super::time::Timestamp;
 use super::token::StreamKey;
@@ -21,7 +24,7 @@ pub use data::{EntryError, Placed, PutResult, RecordBatch, check_batch};
 pub use view::{ShardPage, StreamSummary};
 
 /// How a stream gets its capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum StreamMode {
     /// As many shards as it is given.
     Provisioned,
@@ -73,7 +76,7 @@ impl fmt::Display for StreamStatus {
 }
 
 /// Encryption at rest, as far as a client can see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Encryption {
     /// None.
     None,
@@ -116,7 +119,7 @@ impl NewStream {
 
 /// What a deleted stream leaves behind, so that one of its name can be told apart from it even if it is created within
 /// the same millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Predecessor {
     created: Timestamp,
     /// The highest leading part of its sequence numbers.
@@ -124,7 +127,7 @@ pub struct Predecessor {
 }
 
 /// A stream. All methods take the time, which every caller takes under the lock that guards the stream.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Stream {
     name: String,
     created: Timestamp,
@@ -138,11 +141,12 @@ pub struct Stream {
     max_record_kib: u32,
     tags: BTreeMap<String, String>,
     metrics: BTreeSet<String>,
+    #[serde(skip)]
     limits: Limits,
 }
 
 /// The status, until when it lasts, and what happens then.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 enum Phase {
     Creating { until: Timestamp, shards: u32 },
     Active,
@@ -151,7 +155,7 @@ enum Phase {
 }
 
 /// What a stream is `UPDATING` for.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 enum Change {
     Reshard(Reshard),
     Encryption(Encryption),
@@ -189,14 +193,35 @@ impl Stream {
     }
 
     /// Brings the stream to `now`: ends transitions that are over and forgets what is too old. Has to be called before
-    /// anything else is asked of the stream.
-    pub fn settle(&mut self, now: Timestamp) {
+    /// anything else is asked of the stream. Says whether a transition ended.
+    pub fn settle(&mut self, now: Timestamp) -> bool {
+        let mut ended = true;
         match std::mem::replace(&mut self.phase, Phase::Active) {
             Phase::Creating { until, shards } if until <= now => self.shards.open_uniform(shards, until),
             Phase::Updating { until, change } if until <= now => self.apply(change, until),
-            unfinished => self.phase = unfinished,
+            unfinished => {
+                self.phase = unfinished;
+                ended = false;
+            }
         }
         self.shards.expire(now, self.retention);
+        ended
+    }
+
+    /// Nothing that is kept arrived at this time or before; `None` if nothing can be too old.
+    #[must_use]
+    pub fn horizon(&self, now: Timestamp) -> Option<Timestamp> {
+        Shards::horizon(now, self.retention)
+    }
+
+    /// Puts a record back that was saved: at the same place, with the same number.
+    pub(crate) fn restore(
+        &mut self,
+        shard: ShardId,
+        ordinal: u64,
+        (payload, arrival, encrypted): (Payload, Timestamp, bool),
+    ) {
+        self.shards.restore(shard, ordinal, Entry { payload, arrival, encrypted });
     }
 
     /// Whether the stream was deleted and the deletion is over.
