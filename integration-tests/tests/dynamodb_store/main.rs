@@ -6,6 +6,7 @@
 mod backend;
 mod clock;
 mod faults;
+#[path = "../support/items.rs"]
 mod items;
 
 mod contract;

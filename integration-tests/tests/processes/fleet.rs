@@ -4,8 +4,9 @@ use kcl_local::LocalAws;
 
 use crate::feed::Feed;
 use crate::input;
+use crate::stopwatch::Stopwatch;
 use crate::table::{Leases, Table, owners};
-use crate::waiting::{Stopwatch, within};
+use crate::waiting::within;
 use crate::worker::Fleet;
 
 const STREAM: &str = "logs";

@@ -148,14 +148,13 @@ impl State {
     fn delivered(&mut self, shard: String, worker: String, sequence: &str, token: u64) {
         let sequence: SequenceNumber = sequence.parse().unwrap();
         let tenures = self.shards.entry(shard.clone()).or_default();
-        if !tenures.contains_key(&token) {
-            let dead = self.dead.get(&shard).copied();
+        let dead = self.dead.get(&shard).copied();
+        let tenure = tenures.entry(token).or_insert_with(|| {
             if dead.is_some_and(|dead| token <= dead) {
                 self.problems.push(format!("{shard}: token {token} of {worker} is not above the dead one's {dead:?}"));
             }
-            tenures.insert(token, Tenure { worker: worker.clone(), sequences: Vec::new() });
-        }
-        let tenure = tenures.get_mut(&token).unwrap();
+            Tenure { worker: worker.clone(), sequences: Vec::new() }
+        });
         if tenure.worker != worker {
             self.problems.push(format!("{shard}: {worker} and {} have one token {token}", tenure.worker));
         }

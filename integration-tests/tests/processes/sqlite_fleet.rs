@@ -4,7 +4,7 @@ use kcl_local::LocalAws;
 
 use crate::feed::Feed;
 use crate::input;
-use crate::waiting::Stopwatch;
+use crate::stopwatch::Stopwatch;
 use crate::worker::Fleet;
 
 const STREAM: &str = "logs";

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kcl_core::ports::{Clock, SystemClock};
-use kcl_core::types::Moment;
 
 /// Far above what anything here takes; only a test that fails waits for so long.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -25,19 +24,4 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 pub(crate) async fn a_little_later() {
     let clock = SystemClock::new();
     clock.sleep_until(clock.now() + Duration::from_millis(50)).await;
-}
-
-/// Tells how long things took, for whoever reads along.
-pub(crate) struct Stopwatch {
-    begun: Moment,
-}
-
-impl Stopwatch {
-    pub(crate) fn start() -> Self {
-        Stopwatch { begun: SystemClock::new().now() }
-    }
-
-    pub(crate) fn tell(&self, what: impl std::fmt::Display) {
-        println!("{:6.2} s  {what}", SystemClock::new().now().since(self.begun).as_secs_f64());
-    }
 }

@@ -1,0 +1,157 @@
+//! Tables that a fleet of the Java library left behind: a worker takes over what is open, and nothing else.
+
+use bytes::Bytes;
+use kcl_core::testing::ManualClock;
+use kcl_core::types::RecordEntry;
+
+use crate::items::{Item, item_of, java_rows, java_table, key_of, same};
+use crate::virtual_time::{STREAM, Scene, TABLE, shard};
+
+/// What a worker that takes over, reads, checkpoints and releases writes in a lease. Everything else stays.
+const OURS: [&str; 10] = [
+    "leaseOwner",
+    "checkpointOwner",
+    "leaseCounter",
+    "ownerSwitchesSinceCheckpoint",
+    "checkpoint",
+    "checkpointSubSequenceNumber",
+    "k_epoch",
+    "k_c",
+    "k_by",
+    "k_start",
+];
+/// What a checkpoint replaces that was prepared before.
+const PREPARED: [&str; 3] = ["pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState"];
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name).map(|value| value.as_s().unwrap().as_str())
+}
+
+fn number(item: &Item, name: &str) -> u64 {
+    item[name].as_n().unwrap().parse().unwrap()
+}
+
+/// The sequence number that lies so far behind another.
+fn beyond(sequence: &str, by: i64) -> String {
+    let (head, tail) = sequence.split_at(sequence.len() - 9);
+    format!("{head}{:09}", tail.parse::<i64>().unwrap() + by)
+}
+
+/// Appends two records that the fleet has done, and two that it has not; yields the numbers of what is left to do.
+fn append_around(scene: &Scene, name: &str, checkpoint: &str) -> Vec<String> {
+    let first = "49680426500000000000000000000000000000000000000000000000";
+    let (base, left) = if checkpoint == "TRIM_HORIZON" { (first, 0) } else { (checkpoint, 2) };
+    let numbers: Vec<String> = [-1, 0, 1, 2].map(|by| beyond(base, by + i64::from(left == 0))).into();
+    for sequence in &numbers {
+        let entry = RecordEntry::new(sequence.parse().unwrap(), "key", Bytes::from_static(b"data"));
+        scene.source.append_entry(&shard(name), entry);
+    }
+    numbers[left..].to_vec()
+}
+
+/// Every attribute but those that a take-over writes.
+fn assert_kept(before: &Item, after: &Item, written: &[&str]) {
+    let names = before.keys().chain(after.keys()).filter(|name| !written.contains(&name.as_str()));
+    for name in names {
+        assert!(same(before.get(name), after.get(name)), "{name} went from {before:?} to {after:?}");
+    }
+}
+
+/// All that a stopped fleet leaves: its leases, one with a prepared checkpoint, the lease of another stream, worker rows,
+/// the leader lock, the version state.
+fn left_behind() -> Vec<Item> {
+    let wanted = ["lease, prepared, running", "lease, multi-stream, assigned"];
+    let more = java_rows().into_iter().filter(|(name, _)| wanted.contains(&name.as_str())).map(|(_, item)| item);
+    let mut rows = java_table();
+    rows.extend(more);
+    rows.push(item_of(r#"{"leaseKey": {"S": "x"}, "entityType": {"S": "NEW_IN_KCL_9"}, "a": {"L": [{"N": "1.50"}]}}"#));
+    rows
+}
+
+#[test]
+fn a_worker_takes_over_what_a_java_fleet_left_open_and_touches_nothing_else() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let scene = Scene::new(&clock);
+        scene.table(TABLE, "leaseKey", &left_behind()).await;
+        let id = |index: usize| format!("shardId-{index:012}");
+        for index in 0..4 {
+            scene.source.add_shard(&shard(&id(index)), None);
+        }
+        let named = |indices: &[usize]| indices.iter().map(|i| (id(*i).parse().unwrap(), None)).collect::<Vec<_>>();
+        let parents = |indices: &[usize]| indices.iter().map(|i| id(*i).parse().unwrap()).collect::<Vec<_>>();
+        scene.source.reshard(&STREAM.parse().unwrap(), &parents(&[0]), &named(&[4, 5]));
+        scene.source.reshard(&STREAM.parse().unwrap(), &parents(&[2, 3]), &named(&[6]));
+        let before = scene.rows().await;
+        let open = [1, 4, 6].map(id);
+        let left = open.each_ref().map(|name| append_around(&scene, name, text(&before[name], "checkpoint").unwrap()));
+
+        let mut worker = scene.worker("ours").build().unwrap().start().await.unwrap();
+        scene.pass(10).await;
+        let early = scene.rows().await;
+        for name in &open {
+            assert_eq!(early[name], before[name], "{name}: its owner may still live");
+            assert!(scene.log.numbers(name).is_empty());
+        }
+        scene.pass(5).await;
+        for (name, left) in open.iter().zip(&left) {
+            let row = &scene.rows().await[name];
+            assert_eq!(text(row, "leaseOwner"), Some("ours"), "{name}");
+            assert_eq!(&scene.log.numbers(name), left, "{name}: it goes on where the fleet stood");
+        }
+        // Longer than the leader's lock lasts, many times over.
+        scene.pass(900).await;
+        worker.stop();
+        worker.wait().await.unwrap();
+
+        let after = scene.rows().await;
+        for (key, row) in &before {
+            match open.iter().zip(&left).find(|(name, _)| *name == key) {
+                None => assert_eq!(after.get(key), Some(row), "{key} is none of ours, or over"),
+                Some((_, left)) => {
+                    assert_kept(row, &after[key], &[&OURS[..], &PREPARED[..]].concat());
+                    assert_eq!(text(&after[key], "checkpoint"), left.last().map(String::as_str), "{key}");
+                    assert!(number(&after[key], "leaseCounter") > number(row, "leaseCounter"));
+                    assert!(PREPARED.iter().all(|name| !after[key].contains_key(*name)), "replaced: {key}");
+                    assert_eq!((text(&after[key], "leaseOwner"), text(&after[key], "k_by")), (None, Some("ours")));
+                }
+            }
+        }
+        let new: Vec<&String> = after.keys().filter(|key| !before.contains_key(*key)).collect();
+        assert_eq!(new, [&id(5)], "only the child whose row the fleet did not live to write");
+    });
+}
+
+#[test]
+fn every_state_of_an_open_lease_is_taken_over_once_its_holder_is_silent() {
+    let states: Vec<(String, Item)> = java_rows()
+        .into_iter()
+        .filter(|(_, item)| text(item, "entityType") == Some("LEASE") && text(item, "streamName").is_none())
+        .filter(|(_, item)| text(item, "checkpoint") != Some("SHARD_END"))
+        .collect();
+    assert_eq!(states.len(), 10, "the states that the recordings have");
+    for (state, before) in states {
+        let clock = ManualClock::new();
+        clock.run(async {
+            let scene = Scene::new(&clock);
+            let leader = java_rows().into_iter().find(|(_, item)| key_of(item) == "Leader").unwrap().1;
+            scene.table(TABLE, "leaseKey", &[before.clone(), leader.clone()]).await;
+            let key = key_of(&before);
+            scene.source.add_shard(&shard(&key), None);
+            let left = append_around(&scene, &key, text(&before, "checkpoint").unwrap());
+            let mut worker = scene.worker("ours").build().unwrap().start().await.unwrap();
+            scene.pass(10).await;
+            let free = text(&before, "leaseOwner").is_none();
+            assert_eq!(scene.log.numbers(&key).is_empty(), !free, "{state}");
+            scene.pass(5).await;
+            assert_eq!(scene.log.numbers(&key), left, "{state}");
+            worker.stop();
+            worker.wait().await.unwrap();
+            let rows = scene.rows().await;
+            assert_eq!((rows.len(), &rows["Leader"]), (2, &leader), "{state}");
+            assert_kept(&before, &rows[&key], &[&OURS[..], &PREPARED[..]].concat());
+            assert_eq!(text(&rows[&key], "checkpoint"), left.last().map(String::as_str), "{state}");
+            assert_eq!(text(&rows[&key], "checkpointOwner"), None, "{state}");
+        });
+    }
+}
