@@ -94,9 +94,24 @@ impl DynamoDbStore {
         match answer {
             Ok(answer) => applied(answer.attributes(), read),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(check)) => conflicting(check.item(), read),
+                Some(UpdateItemError::ConditionalCheckFailedException(check)) => {
+                    self.failed_condition(key, check.item(), read).await
+                }
                 _ => failure(&error).into(),
             },
+        }
+    }
+
+    /// The row on which a condition failed. Servers that do not return it (it is a younger part of the API) are asked for
+    /// it: without, every conflict would look like a row that is gone.
+    async fn failed_condition<R>(&self, key: &str, item: Option<&Item>, read: Reader<R>) -> WriteOutcome<R> {
+        if item.is_some_and(|item| !item.is_empty()) {
+            return conflicting(item, read);
+        }
+        match self.item(key).await {
+            Ok(item) => conflicting(item.as_ref(), read),
+            // Whatever the row is now, the write certainly did not happen.
+            Err(error) => WriteOutcome::Refused(error),
         }
     }
 
@@ -117,7 +132,9 @@ impl DynamoDbStore {
         match answer {
             Ok(answer) => applied(answer.attributes(), read),
             Err(error) => match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(check)) => conflicting(check.item(), read),
+                Some(DeleteItemError::ConditionalCheckFailedException(check)) => {
+                    self.failed_condition(key, check.item(), read).await
+                }
                 _ => failure(&error).into(),
             },
         }

@@ -116,7 +116,20 @@ async fn a_failed_condition_tells_conflict_missing_and_unreadable_apart() {
     let item = format!(r#", "Item": {{{ROW}, "checkpoint": {{"S": "LATEST"}}}}"#);
     let WriteOutcome::Conflict(row) = update_answered(400, &failed(&item)).await else { panic!("no conflict") };
     assert_eq!((row.counter, row.checkpoint), (4, Checkpoint::Latest));
-    assert_eq!(update_answered(400, &failed("")).await, WriteOutcome::Missing);
+    let asked = async |status: u16, body: String| {
+        let refusal = failed("");
+        let (store, _) = scripted(move |operation, _| match operation {
+            "GetItem" => Answer::Is(status, body.clone()),
+            _ => Answer::Is(400, refusal.clone()),
+        });
+        update(&store).await
+    };
+    assert_eq!(asked(200, "{}".to_owned()).await, WriteOutcome::Missing);
+    // A server that does not return the row with the refusal is asked for it.
+    let item = format!(r#"{{"Item": {{{ROW}, "checkpoint": {{"S": "LATEST"}}}}}}"#);
+    assert!(matches!(asked(200, item).await, WriteOutcome::Conflict(row) if row.counter == 4));
+    let throttled = asked(400, error_body("ThrottlingException")).await;
+    assert!(matches!(throttled, WriteOutcome::Refused(StoreError::Throttled(_))), "{throttled:?}");
     let item = format!(r#", "Item": {{{ROW}, "checkpoint": {{"S": "soon"}}}}"#);
     let WriteOutcome::Unreadable(RowProblem { key, attribute, .. }) = update_answered(400, &failed(&item)).await else {
         panic!("readable")
