@@ -130,6 +130,19 @@ pub(crate) fn shard_end(
     write
 }
 
+/// A row that was deleted, as its holder makes it again: at the last confirmed position, held by nobody. The counter goes on
+/// growing, and so do fencing tokens.
+pub(crate) fn restored(last: &Lease, now: u64) -> Lease {
+    let counter = now.max(last.counter + 1);
+    let mut row = last.clone();
+    row.owner = None;
+    row.checkpoint_owner = None;
+    row.counter = counter;
+    row.own_counter = Some(counter);
+    row.epoch = Some(Epoch(last.epoch().0 + 1));
+    row
+}
+
 fn set_checkpoint(change: &mut LeaseChange, checkpoint: Option<Checkpoint>) {
     if let Some(checkpoint) = checkpoint {
         change.checkpoint = Some(checkpoint);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -16,9 +17,9 @@ use super::context::Context;
 use super::tenure::SharedTenure;
 use crate::error::WorkerError;
 use crate::plan::holding::{Farewell, Holding, News, TenureEnd};
-use crate::plan::transition::LeaseWrite;
+use crate::plan::transition::{self, LeaseWrite};
 use crate::ports::{CheckpointError, LeaseLostReason};
-use crate::types::{Lease, LeaseKey, Moment, RecordPosition, Tenure, WriteOutcome};
+use crate::types::{Backoff, CreateOutcome, Lease, LeaseKey, Moment, RecordPosition, Tenure, WriteOutcome};
 
 /// A tenure that began, and the row that began it: its checkpoint is where reading starts.
 #[derive(Debug)]
@@ -112,6 +113,7 @@ struct Beginning {
 enum Answer {
     Begun { key: LeaseKey, outcome: WriteOutcome },
     Written { tenure: Tenure, outcome: WriteOutcome },
+    Restored { last: Lease, failures: u32, outcome: CreateOutcome },
 }
 
 struct Keeper {
@@ -201,6 +203,7 @@ impl Keeper {
         let now = self.context.clock.now();
         match answer {
             Answer::Begun { key, outcome } => self.begun(key, outcome, now),
+            Answer::Restored { last, failures, outcome } => self.restored(last, failures, outcome),
             Answer::Written { tenure, outcome } => {
                 if matches!(outcome, WriteOutcome::Refused(_) | WriteOutcome::Unknown(_)) {
                     self.context.metrics.lease_write_failures.increment(1);
@@ -301,11 +304,51 @@ impl Keeper {
             }
             News::HandOverAsked => held.shared.ask_to_hand_over(),
             News::Gone => self.forget(key, None),
-            News::Ended(end) => self.forget(key, Some(lost_reason(end))),
+            News::Ended(end) => {
+                let last = (end == TenureEnd::RowMissing).then(|| held.holding.row().clone());
+                self.forget(key, Some(lost_reason(end)));
+                if let Some(last) = last {
+                    self.restore(last, 0);
+                }
+            }
             News::Broken(error) => {
                 tracing::error!(lease_key = %key, %error, "lease cannot be written");
                 self.context.fail(WorkerError::store("renewing a lease", error));
             }
+        }
+    }
+
+    /// Somebody deleted the row. Without it nobody would read the shard, and a row made from the listing would begin at the
+    /// start: only its holder knows the position, so it makes the row again. If another worker has made one meanwhile, that
+    /// one stays.
+    fn restore(&mut self, last: Lease, failures: u32) {
+        let context = Arc::clone(&self.context);
+        let attempt = context.settings.timings.attempt;
+        let backoff = Backoff { first: attempt, most: 10 * attempt };
+        let delay = if failures == 0 { Duration::ZERO } else { backoff.delay(failures, context.random()) };
+        self.under_way.push(Box::pin(async move {
+            context.clock.sleep_until(context.clock.now() + delay).await;
+            let row = transition::restored(&last, context.creation_counter());
+            tracing::warn!(lease_key = %row.key, checkpoint = %row.checkpoint, "a lease row was deleted; it is made again");
+            let outcome = context.within_attempt(context.leases.create(&row)).await;
+            let outcome = outcome.unwrap_or_else(|| CreateOutcome::Unknown(context.no_answer()));
+            Answer::Restored { last, failures, outcome }
+        }));
+    }
+
+    fn restored(&mut self, last: Lease, failures: u32, outcome: CreateOutcome) {
+        let error = match outcome {
+            CreateOutcome::Created | CreateOutcome::Exists => return,
+            CreateOutcome::Refused(error) | CreateOutcome::Unknown(error) => error,
+        };
+        if !error.is_retryable() {
+            self.context.fail(WorkerError::store("making a deleted lease row again", error));
+        } else if self.context.stop.is_cancelled() {
+            // A worker that stops does not wait for a store that is away; a later start makes the row from the listing.
+            tracing::error!(lease_key = %last.key, checkpoint = %last.checkpoint, %error, "a deleted lease row was not made again");
+        } else {
+            tracing::warn!(lease_key = %last.key, %error, "the row is not made again yet; it is tried again");
+            self.restore(last, failures + 1);
         }
     }
 

@@ -266,3 +266,26 @@ fn the_leases_written_carry_what_other_workers_need() {
         assert_eq!(lease.last_owner.as_ref().unwrap().as_str(), "a");
     });
 }
+
+#[test]
+fn a_row_that_was_deleted_is_made_again_by_its_holder_where_it_stood() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 2);
+        let _a = fleet.start("a").await;
+        fleet.append(2, 3);
+        fleet.pass(10 * SECOND).await;
+        let before = fleet.store.lease(&key(0)).unwrap();
+        assert!(fleet.store.remove_row(&name(0)));
+        // The first attempt to make it again does not come through.
+        fleet.store.script(FaultRule::new(Fault::LoseRequest).on(Operation::Create));
+        fleet.append(2, 3);
+        fleet.pass(15 * SECOND).await;
+        let after = fleet.store.lease(&key(0)).unwrap();
+        assert!(after.counter > before.counter && after.epoch() > before.epoch());
+        assert_eq!(after.checkpoint.to_string(), "6");
+        let numbers = fleet.log.numbers(&name(0));
+        assert_eq!(numbers.iter().collect::<std::collections::BTreeSet<_>>().len(), 6, "{numbers:?}");
+        assert!(numbers.windows(2).all(|pair| pair[1] <= pair[0] + 1), "nothing is skipped: {numbers:?}");
+    });
+}
