@@ -13,12 +13,14 @@ use crate::types::{
 /// elsewhere, and because lease logic need not know of it.
 ///
 /// # Contract
-/// The outcomes mean what they mean for leases. Inboxes are sets: adding a key twice is adding it once.
+/// The outcomes mean what they mean for leases. Inboxes are sets: adding a key twice is adding it once. `lut`, the time of the
+/// last update, has whole seconds, as the KCL has it. A heartbeat without a zone removes the zone.
 #[async_trait]
 pub trait FleetStore: Debug + Send + Sync + 'static {
     /// Writes the first heartbeat of a process, whoever's row was there before: a restarted worker takes over its own id,
-    /// and the process that had it learns so from its next heartbeat. The inbox is kept. Answers `Applied` with the row,
-    /// or `Refused`/`Unknown`.
+    /// and the process that had it learns so from its next heartbeat. The inbox is kept, whatever
+    /// the heartbeat says was handled. Answers `Applied` with the row, or `Refused`/`Unknown`; a row of another kind under
+    /// the worker's key is `Refused(Invalid)`.
     async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow>;
 
     /// Writes a heartbeat if the row still carries this incarnation, removing the handled keys from the inbox.

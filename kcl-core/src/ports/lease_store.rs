@@ -20,7 +20,8 @@ use crate::types::{
 ///   `Refused`. Dropping a future of this trait leaves the effect unknown as well.
 /// - [`get`](LeaseStore::get) is consistent: it sees every write that was answered before it was called.
 ///   [`scan`](LeaseStore::scan) and [`owned_by`](LeaseStore::owned_by) may lag behind by a moment.
-/// - A row that cannot be read is reported by key and attribute, and is never changed or removed.
+/// - A row that cannot be read is reported by key and attribute, and is never changed or removed. To lease calls a row of
+///   another kind (a worker, the leader lock) is such a row, at its `entityType`.
 /// - The store does not retry by itself beyond one attempt's time-out: the caller decides whether time is left.
 #[async_trait]
 pub trait LeaseStore: Debug + Send + Sync + 'static {
