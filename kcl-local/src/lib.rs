@@ -49,13 +49,13 @@ pub use connector::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, credentials, http_client, 
 pub use dynamodb::{LocalDynamoDb, OpenError};
 pub use faults::{Fault, FaultFileError, FaultPlan, FaultRule, FaultService, Faults, parse_faults};
 pub use http::{Body, ConnectionLost, Exchange, Service};
-pub use kinesis::{LocalKinesis, Settings};
+pub use kinesis::{LocalKinesis, Settings, Subscription};
 pub use local_aws::{Addresses, LocalAws, StartError};
 pub use model::stream::{EntryError, Placed, PutResult, RecordBatch, Retention};
 pub use model::{
-    Account, Encryption, ErrorCode, HashKey, HashRange, Limits, NewRecord, NewStream, Record, SequenceNumber,
-    ServiceError, ShardDescription, ShardFilter, ShardId, StartingPosition, StreamMode, StreamStatus, StreamSummary,
-    Timestamp,
+    Account, ConsumerDescription, ConsumerStatus, Encryption, ErrorCode, FanOutEvent, HashKey, HashRange, Limits,
+    NewRecord, NewStream, Record, SequenceNumber, ServiceError, ShardDescription, ShardFilter, ShardId,
+    StartingPosition, StreamMode, StreamStatus, StreamSummary, Timestamp,
 };
 pub use server::serve;
 pub use store::{DataError, DataFolder, TornTail};

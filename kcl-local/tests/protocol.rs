@@ -213,3 +213,35 @@ async fn the_model_can_live_in_the_virtual_time_of_a_test() {
     let error = client.get_records().shard_iterator(&iterator).send().await.unwrap_err();
     assert!(error.into_service_error().is_expired_iterator_exception());
 }
+
+#[tokio::test]
+async fn subscriptions_stream_over_http2() {
+    use aws_smithy_eventstream::frame::read_message_from;
+    let aws = start().await;
+    let consumer = aws.kinesis().register_consumer("orders", "c").unwrap();
+    aws.kinesis().put_record("orders", "k", "tea").unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), connect(&aws).await);
+    let (mut sender, connection) = handshake.await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async { connection.await.unwrap() });
+    let arn = aws.kinesis().consumer_arn("orders", &consumer);
+    let position = json!({ "Type": "TRIM_HORIZON" });
+    let body = json!({ "ConsumerARN": arn, "ShardId": "shardId-000000000000", "StartingPosition": position });
+    let call = request("SubscribeToShard", body.to_string()).map(Full::new);
+    let response = sender.send_request(call).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/vnd.amazon.eventstream");
+    let mut body = response.into_body();
+    let mut kinds = Vec::new();
+    while kinds.len() < 2 {
+        let mut frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        while !frame.is_empty() {
+            let message = read_message_from(&mut frame).unwrap();
+            let kind = message.headers().iter().find(|header| header.name().as_str() == ":event-type").unwrap();
+            kinds.push((kind.value().as_string().unwrap().as_str().to_owned(), message.payload().clone()));
+        }
+    }
+    assert_eq!(kinds[0], ("initial-response".to_owned(), Bytes::from("{}")));
+    assert_eq!(kinds[1].0, "SubscribeToShardEvent");
+    let event: Value = serde_json::from_slice(&kinds[1].1).unwrap();
+    assert_eq!(event["Records"][0]["Data"], "dGVh");
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::read::Records;
 use super::records_json;
-use crate::model::{ErrorCode, ServiceError};
+use crate::model::{ErrorCode, FanOutEvent, ServiceError};
 
 /// An encoding of requests and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,13 @@ impl Codec {
     pub(super) fn encode_records(self, records: &Records) -> Vec<u8> {
         match self {
             Self::Json => records_json::encode(records),
+        }
+    }
+
+    /// So have the events of subscriptions.
+    pub(super) fn encode_event(self, event: &FanOutEvent) -> Vec<u8> {
+        match self {
+            Self::Json => records_json::encode_event(event),
         }
     }
 

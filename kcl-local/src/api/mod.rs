@@ -2,6 +2,7 @@
 
 mod check;
 mod codec;
+mod consumers;
 mod put;
 mod read;
 mod records_json;
@@ -9,6 +10,7 @@ mod settings;
 mod shards;
 mod streams;
 mod subject;
+mod subscribe;
 mod tags;
 mod wire;
 
@@ -19,6 +21,7 @@ use crate::model::{ErrorCode, ServiceError};
 
 pub(crate) use codec::Codec;
 pub(crate) use subject::of as subject;
+pub(crate) use subscribe::{frames, subscribe_to_shard};
 
 /// Carries out one request.
 ///
@@ -61,6 +64,10 @@ pub(crate) fn call(
         "TagResource" => call.run(tags::tag_resource),
         "UntagResource" => call.run(tags::untag_resource),
         "ListTagsForResource" => call.run(tags::list_tags_for_resource),
+        "RegisterStreamConsumer" => call.run(consumers::register),
+        "DeregisterStreamConsumer" => call.run(consumers::deregister),
+        "DescribeStreamConsumer" => call.run(consumers::describe),
+        "ListStreamConsumers" => call.run(consumers::list),
         _ => Err(ServiceError::new(
             ErrorCode::UnknownOperation,
             format!("{operation} is not an operation of Kinesis, or this local double does not model it"),

@@ -7,7 +7,7 @@ use super::wire::{EpochSeconds, Handled};
 use super::{check, wire};
 use crate::kinesis::LocalKinesis;
 use crate::model::stream::{MAX_RECORDS_PER_READ, RecordBatch};
-use crate::model::{SequenceNumber, ServiceError, StartingPosition};
+use crate::model::{SequenceNumber, ServiceError, ShardDescription, StartingPosition};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -51,6 +51,16 @@ pub(super) struct ChildShardWire {
     pub(super) hash_key_range: wire::HashRangeWire,
 }
 
+impl From<&ShardDescription> for ChildShardWire {
+    fn from(shard: &ShardDescription) -> Self {
+        Self {
+            shard_id: shard.id.to_string(),
+            parent_shards: shard.parents().map(|parent| parent.to_string()).collect(),
+            hash_key_range: shard.hash_range.into(),
+        }
+    }
+}
+
 pub(super) fn get_shard_iterator(
     kinesis: &LocalKinesis,
     request: GetShardIteratorRequest,
@@ -84,7 +94,7 @@ pub(super) fn get_records(kinesis: &LocalKinesis, request: GetRecordsRequest) ->
     kinesis.get_records(&iterator, limit as usize).map(Records)
 }
 
-fn position(kind: &str, number: Option<&str>, time: Option<EpochSeconds>) -> Handled<StartingPosition> {
+pub(super) fn position(kind: &str, number: Option<&str>, time: Option<EpochSeconds>) -> Handled<StartingPosition> {
     match (kind, number, time) {
         ("TRIM_HORIZON", None, _) => Ok(StartingPosition::TrimHorizon),
         ("LATEST", None, _) => Ok(StartingPosition::Latest),

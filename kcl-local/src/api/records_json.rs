@@ -1,4 +1,4 @@
-//! GetRecords answers as JSON, written straight into one buffer.
+//! GetRecords answers and events of subscriptions as JSON, written straight into one buffer.
 //!
 //! An answer can hold 10,000 records and 10 MiB. Base64 goes from the stored record into the buffer without a string
 //! in between, and the buffer is large enough from the start.
@@ -6,28 +6,45 @@
 use std::io::Write;
 
 use super::read::{ChildShardWire, Records};
-use crate::model::{Record, ShardDescription};
+use crate::model::{FanOutEvent, Record, ShardDescription};
 
 pub(super) fn encode(Records(batch): &Records) -> Vec<u8> {
-    let mut out = Vec::with_capacity(batch.records.iter().map(size_of).sum::<usize>() + FIXED_SIZE);
-    out.extend_from_slice(b"{\"Records\":[");
-    for (index, record) in batch.records.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        append_record(record, &mut out);
-    }
-    out.push(b']');
+    let mut out = records(&batch.records);
     if let Some(iterator) = &batch.next_iterator {
         // Base64 never has to be escaped.
         out.extend_from_slice(b",\"NextShardIterator\":\"");
         out.extend_from_slice(iterator.as_bytes());
         out.push(b'"');
     }
-    append(&mut out, format_args!(",\"MillisBehindLatest\":{}", batch.millis_behind_latest));
-    if let Some(children) = &batch.child_shards {
+    finish(out, batch.millis_behind_latest, batch.child_shards.as_deref())
+}
+
+pub(super) fn encode_event(event: &FanOutEvent) -> Vec<u8> {
+    let mut out = records(&event.records);
+    if let Some(continuation) = event.continuation {
+        append(&mut out, format_args!(",\"ContinuationSequenceNumber\":\"{continuation}\""));
+    }
+    finish(out, event.millis_behind_latest, event.child_shards.as_deref())
+}
+
+fn records(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(records.iter().map(size_of).sum::<usize>() + FIXED_SIZE);
+    out.extend_from_slice(b"{\"Records\":[");
+    for (index, record) in records.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        append_record(record, &mut out);
+    }
+    out.push(b']');
+    out
+}
+
+fn finish(mut out: Vec<u8>, millis_behind_latest: u64, children: Option<&[ShardDescription]>) -> Vec<u8> {
+    append(&mut out, format_args!(",\"MillisBehindLatest\":{millis_behind_latest}"));
+    if let Some(children) = children {
         out.extend_from_slice(b",\"ChildShards\":");
-        let children: Vec<ChildShardWire> = children.iter().map(child).collect();
+        let children: Vec<ChildShardWire> = children.iter().map(ChildShardWire::from).collect();
         serde_json::to_writer(&mut out, &children).expect(INFALLIBLE);
     }
     out.push(b'}');
@@ -45,14 +62,6 @@ fn append_record(record: &Record, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"EncryptionType\":\"KMS\"");
     }
     out.push(b'}');
-}
-
-fn child(shard: &ShardDescription) -> ChildShardWire {
-    ChildShardWire {
-        shard_id: shard.id.to_string(),
-        parent_shards: shard.parents().map(|parent| parent.to_string()).collect(),
-        hash_key_range: shard.hash_range.into(),
-    }
 }
 
 /// How much room a record takes, if its key needs no escapes.

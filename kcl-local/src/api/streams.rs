@@ -8,7 +8,7 @@ use super::check;
 use super::wire::{Empty, EpochSeconds, Handled, ModeWire, ShardWire};
 use crate::kinesis::LocalKinesis;
 use crate::model::token::{decode_streams_page, encode_streams_page};
-use crate::model::{Encryption, NewStream, StreamMode, StreamSummary};
+use crate::model::{Encryption, NewStream, ServiceError, StreamMode, StreamSummary};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -28,6 +28,15 @@ pub(super) struct StreamRequest {
     stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeleteStreamRequest {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    enforce_consumer_deletion: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -154,8 +163,15 @@ pub(super) fn create_stream(kinesis: &LocalKinesis, request: CreateStreamRequest
     Ok(Empty {})
 }
 
-pub(super) fn delete_stream(kinesis: &LocalKinesis, request: StreamRequest) -> Handled<Empty> {
-    kinesis.delete_stream(&check::stream_name(kinesis, (request.stream_name, request.stream_arn))?)?;
+pub(super) fn delete_stream(kinesis: &LocalKinesis, request: DeleteStreamRequest) -> Handled<Empty> {
+    let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
+    let consumers = kinesis.consumers(&stream)?.len();
+    if consumers > 0 && request.enforce_consumer_deletion != Some(true) {
+        return Err(ServiceError::in_use(format!(
+            "Stream {stream} has {consumers} registered consumers: deregister them, or set EnforceConsumerDeletion"
+        )));
+    }
+    kinesis.delete_stream(&stream)?;
     Ok(Empty {})
 }
 
@@ -178,7 +194,7 @@ pub(super) fn describe_stream_summary(
     Ok(DescribeStreamSummaryAnswer {
         stream_description_summary: SummaryDescription {
             open_shard_count: summary.open_shards,
-            consumer_count: 0,
+            consumer_count: summary.consumers,
             max_record_size_in_kib: summary.max_record_kib,
             description: describe(kinesis, summary),
         },

@@ -1,10 +1,11 @@
 //! Kinesis over HTTP.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::{ERROR_TYPE, Exchange, Service, answer_non_post, at_once, operation, respond};
+use super::{Body, ERROR_TYPE, Exchange, Service, answer_non_post, at_once, operation, respond};
 use crate::api::{self, Codec};
 use crate::faults::{CallFacts, Fault, FaultService, Refused, Strike, inject};
 use crate::kinesis::LocalKinesis;
@@ -30,8 +31,33 @@ impl Service for LocalKinesis {
 
     fn exchange(&self, request: Request<Bytes>) -> Exchange {
         match strike(self, &request) {
-            None => at_once(self.answer(request)),
+            None => exchange(self, request),
             Some(strike) => answer_with_fault(self, strike, request),
+        }
+    }
+}
+
+/// Without faults: at once and whole, but for the one operation that streams.
+fn exchange(kinesis: &LocalKinesis, request: Request<Bytes>) -> Exchange {
+    let streams =
+        request.method() == Method::POST && operation(request.headers(), TARGET_PREFIX) == Some("SubscribeToShard");
+    if !streams {
+        return at_once(kinesis.answer(request));
+    }
+    let codec = codec_of(&request);
+    let subscription = codec.clone().and_then(|codec| api::subscribe_to_shard(kinesis, codec, request.body()));
+    let codec = codec.unwrap_or(Codec::Json);
+    let id = kinesis.next_request();
+    match subscription {
+        Ok(subscription) => {
+            let response = respond(StatusCode::OK, EVENT_STREAM, Vec::new(), id, kinesis.now());
+            let frames = api::frames(subscription, codec).map(Ok);
+            Box::pin(std::future::ready(Ok(response.map(|_| Body::pieces(frames)))))
+        }
+        Err(error) => {
+            tracing::debug!(operation = "SubscribeToShard", code = error.code().as_str(), "refused");
+            let what = (status_of(error.code()), error.code().as_str(), error.message());
+            at_once(refuse(kinesis, codec, what, id))
         }
     }
 }
@@ -78,7 +104,7 @@ fn answer_with_fault(kinesis: &LocalKinesis, Strike { fault, shard }: Strike, re
     }
     let codec = codec_of(&request).unwrap_or(Codec::Json);
     let (answering, refusing) = (kinesis.clone(), kinesis.clone());
-    let answer = move || at_once(answering.answer(request));
+    let answer = move || exchange(&answering, request);
     let refuse = move |refused: &Refused| {
         let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         refuse(&refusing, codec, (status, &refused.code, &refused.message), refusing.next_request())
@@ -117,3 +143,4 @@ fn refuse(
 }
 
 const TARGET_PREFIX: &str = "Kinesis_20131202.";
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";

@@ -1,6 +1,7 @@
 //! [`LocalKinesis`]: the handle to the model, and its direct API.
 
 mod data;
+mod fan_out;
 mod reshard;
 mod streams;
 mod streams_control;
@@ -16,6 +17,8 @@ use crate::model::stream::EntryError;
 use crate::model::{Account, Limits, ServiceError, ShardId, Timestamp};
 use crate::store::{DataError, DataFolder, KinesisStore};
 use streams::Streams;
+
+pub use fan_out::Subscription;
 
 /// Kinesis Data Streams in this process.
 ///
@@ -73,6 +76,8 @@ pub struct Settings {
     pub shard_limit: u32,
     /// How many on-demand streams the account may have. Default: 50.
     pub on_demand_stream_limit: u32,
+    /// How many consumers a stream may have. Default: 20; the service raises it to 50 on request.
+    pub consumer_limit: u32,
     /// Whether rates are limited. Default: off, so that no test is throttled by accident. Switch them on to see how a
     /// client gets on with the service's limits; the time is the clock's. Rates of shards count for every way in, those
     /// of the control plane for SDK clients and HTTP alone: a test that sets its scene in code is not slowed down.
@@ -86,6 +91,7 @@ impl Default for Settings {
             transition: Duration::ZERO,
             shard_limit: 20_000,
             on_demand_stream_limit: 50,
+            consumer_limit: 20,
             limits: Limits::Off,
         }
     }

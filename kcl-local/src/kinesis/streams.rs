@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use tokio::sync::Notify;
+
 use super::LocalKinesis;
 use crate::model::stream::Predecessor;
 use crate::model::{Limits, NewStream, ServiceError, Stream, Timestamp};
@@ -17,9 +19,22 @@ pub(super) struct Streams {
     table: RwLock<Table>,
 }
 
+/// A stream with its lock, and the bell that wakes its subscriptions.
+#[derive(Debug)]
+pub(super) struct Cell {
+    stream: Mutex<Stream>,
+    pub(super) changed: Notify,
+}
+
+impl Cell {
+    fn new(stream: Stream) -> Arc<Self> {
+        Arc::new(Self { stream: Mutex::new(stream), changed: Notify::new() })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Table {
-    streams: BTreeMap<String, Arc<Mutex<Stream>>>,
+    streams: BTreeMap<String, Arc<Cell>>,
     /// What a stream that was deleted leaves behind for one of its name.
     predecessors: BTreeMap<String, Predecessor>,
 }
@@ -35,11 +50,11 @@ impl Table {
 }
 
 impl Streams {
-    fn find(&self, name: &str) -> Option<Arc<Mutex<Stream>>> {
+    fn find(&self, name: &str) -> Option<Arc<Cell>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).streams.get(name).cloned()
     }
 
-    fn all(&self) -> Vec<Arc<Mutex<Stream>>> {
+    fn all(&self) -> Vec<Arc<Cell>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).streams.values().cloned().collect()
     }
 
@@ -47,14 +62,14 @@ impl Streams {
     pub(super) fn restored(loaded: Loaded, limits: Limits) -> Self {
         let cell = |mut stream: Stream| {
             stream.set_limits(limits);
-            (stream.name().to_owned(), Arc::new(Mutex::new(stream)))
+            (stream.name().to_owned(), Cell::new(stream))
         };
         let streams = loaded.streams.into_iter().map(cell).collect();
         Self { table: RwLock::new(Table { streams, predecessors: loaded.predecessors }) }
     }
 
     /// Takes a stream out whose deletion is over, unless another of its name is there already.
-    fn forget(&self, name: &str, gone: &Arc<Mutex<Stream>>, store: Option<&KinesisStore>) {
+    fn forget(&self, name: &str, gone: &Arc<Cell>, store: Option<&KinesisStore>) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         if table.streams.get(name).is_some_and(|stream| Arc::ptr_eq(stream, gone))
             && let (Some(predecessor), Some(store)) = (table.remove(name), store)
@@ -67,33 +82,43 @@ impl Streams {
 }
 
 /// A panic under the lock is a bug in the model. The other streams, and the next test, still deserve an answer.
-fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(cell: &Cell) -> MutexGuard<'_, Stream> {
+    cell.stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl LocalKinesis {
+    pub(super) fn cell(&self, name: &str) -> Result<Arc<Cell>, ServiceError> {
+        self.shared.streams.find(name).ok_or_else(|| self.no_such_stream(name))
+    }
+
     /// Runs `action` on a stream, brought up to now, under the stream's lock.
     pub(super) fn with_stream<T>(
         &self,
         name: &str,
         action: impl FnOnce(&mut Stream, Timestamp) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
-        let found = self.shared.streams.find(name).ok_or_else(|| self.no_such_stream(name))?;
+        let found = self.cell(name)?;
+        let before;
         let outcome = {
             let mut stream = lock(&found);
             // Taken under the lock: who gets the lock later also has the later time.
             let now = self.now();
+            before = stream.activity();
             self.settle(&mut stream, now)?;
             (!stream.is_gone(now)).then(|| {
                 let outcome = action(&mut stream, now);
-                (outcome, stream.is_gone(now))
+                (outcome, stream.is_gone(now), stream.activity())
             })
         };
+        // After the lock is given back, so that those who wake up find it free.
+        if outcome.as_ref().is_none_or(|(.., activity)| *activity != before) {
+            found.changed.notify_waiters();
+        }
         // Gone before, or by this very action if deleting takes no time.
-        if outcome.as_ref().is_none_or(|(_, gone)| *gone) {
+        if outcome.as_ref().is_none_or(|(_, gone, _)| *gone) {
             self.shared.streams.forget(name, &found, self.shared.store.as_ref());
         }
-        outcome.map_or_else(|| Err(self.no_such_stream(name)), |(outcome, _)| outcome)
+        outcome.map_or_else(|| Err(self.no_such_stream(name)), |(outcome, ..)| outcome)
     }
 
     /// The same for an action that changes more of the stream than its records: the change is saved before the lock is
@@ -125,7 +150,7 @@ impl LocalKinesis {
     /// What `look` says about every stream, by name.
     pub(super) fn each_stream<T>(&self, look: impl Fn(&Stream) -> T) -> Vec<T> {
         let now = self.now();
-        let look_at = |stream: Arc<Mutex<Stream>>| {
+        let look_at = |stream: Arc<Cell>| {
             let mut stream = lock(&stream);
             // A store that failed says so at the next call that can.
             let _ = self.settle(&mut stream, now);
@@ -167,7 +192,7 @@ impl LocalKinesis {
         if let Some(store) = &self.shared.store {
             store.insert(&stream)?;
         }
-        table.streams.insert(stream.name().to_owned(), Arc::new(Mutex::new(stream)));
+        table.streams.insert(stream.name().to_owned(), Cell::new(stream));
         Ok(())
     }
 

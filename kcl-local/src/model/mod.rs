@@ -15,6 +15,7 @@
 //! | [`shards`] | all shards of a stream: routing, expiry, lineage |
 //! | [`reshard`] | split, merge and uniform scaling |
 //! | [`listing`] | which shards a listing shows |
+//! | [`consumer`] | registered consumers and their subscriptions |
 //! | [`limits`] | what a shard and an account take per second |
 //! | [`position`] | where a read begins |
 //! | [`token`] | iterators and page tokens as self-contained strings |
@@ -22,6 +23,7 @@
 //! | [`name`] | names and ARNs |
 //! | [`error`] | what the service answers when it refuses |
 
+pub mod consumer;
 pub mod error;
 pub mod hash;
 pub mod limits;
@@ -38,6 +40,7 @@ pub mod stream;
 pub mod time;
 pub mod token;
 
+pub use consumer::{ConsumerDescription, ConsumerStatus, FanOutEvent};
 pub use error::{ErrorCode, ServiceError};
 pub use hash::{HashKey, HashRange};
 pub use limits::Limits;

@@ -176,6 +176,11 @@ impl Shard {
         self.log.first_at_or_after(time)
     }
 
+    /// Below the record with this ordinal, and not below the one before it.
+    pub(crate) fn number_before(&self, ordinal: u64) -> SequenceNumber {
+        self.number(ordinal.saturating_sub(1), self.latest)
+    }
+
     pub(crate) fn starting_sequence_number(&self) -> SequenceNumber {
         self.number(0, self.opened.at)
     }

@@ -149,6 +149,31 @@ pub(crate) fn decode_streams_page(text: &str) -> Result<String, ServiceError> {
         .ok_or_else(|| ServiceError::invalid_argument("NextToken is not valid: begin the listing again."))
 }
 
+/// Where a listing of consumers goes on: after this name.
+pub(crate) fn encode_consumers_page(stream: &str, after: &str, issued: Timestamp) -> String {
+    let mut token = Writer::new(CONSUMERS_PAGE);
+    token.text(stream);
+    token.text(after);
+    token.number(issued.as_millis());
+    token.seal()
+}
+
+/// Reads what [`encode_consumers_page`] wrote.
+pub(crate) fn decode_consumers_page(text: &str, stream: &str, now: Timestamp) -> Result<String, ServiceError> {
+    let read = || {
+        let mut token = Reader::unseal(text, CONSUMERS_PAGE)?;
+        Some((token.text()?, token.text()?, token.timestamp()?))
+    };
+    let invalid = || ServiceError::invalid_argument("NextToken is not valid: begin the listing again.");
+    let (_, after, issued) = read().filter(|(of, ..)| of == stream).ok_or_else(invalid)?;
+    if now.since(issued).as_millis() > LIFE_TIME_MILLIS {
+        let message =
+            format!("NextToken was given at {issued} and expired after 300 seconds: begin the listing again.");
+        return Err(ServiceError::new(ErrorCode::ExpiredNextToken, message));
+    }
+    Ok(after)
+}
+
 /// Writes fields behind a checksum, so that a token that was cut or edited is noticed. It is no signature: who wants
 /// to forge a token for a local double may.
 struct Writer(Vec<u8>);
@@ -235,3 +260,4 @@ const CHECKSUM_LENGTH: usize = 8;
 const ITERATOR: u8 = 1;
 const PAGE: u8 = 2;
 const STREAMS_PAGE: u8 = 3;
+const CONSUMERS_PAGE: u8 = 4;

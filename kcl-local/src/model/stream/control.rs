@@ -22,6 +22,7 @@ pub enum Retention {
 impl Stream {
     /// Begins to delete the stream.
     pub fn delete(&mut self, now: Timestamp) {
+        self.activity += 1;
         if !matches!(self.phase, Phase::Deleting { .. }) {
             self.phase = Phase::Deleting { until: now.plus(self.transition) };
         }

@@ -221,6 +221,7 @@ impl Stream {
 
     fn append(&mut self, shard_id: ShardId, record: NewRecord, now: Timestamp) -> Placed {
         let encrypted = self.encryption != Encryption::None;
+        self.activity += 1;
         let (arrival, sequence_number) = self.shards.append(shard_id, record, now, encrypted);
         Placed { shard_id, sequence_number, arrival, encrypted }
     }

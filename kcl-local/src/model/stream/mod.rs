@@ -2,12 +2,14 @@
 
 mod control;
 mod data;
+mod fan_out;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use super::consumer::Consumers;
 use super::error::ServiceError;
 use super::limits::Limits;
 use super::log::Entry;
@@ -143,6 +145,11 @@ pub struct Stream {
     metrics: BTreeSet<String>,
     #[serde(skip)]
     limits: Limits,
+    #[serde(default)]
+    consumers: Consumers,
+    /// Grows with everything that a subscription could be waiting for.
+    #[serde(skip)]
+    activity: u64,
 }
 
 /// The status, until when it lasts, and what happens then.
@@ -182,6 +189,8 @@ impl Stream {
             tags: new.tags,
             metrics: BTreeSet::new(),
             limits: Limits::Off,
+            consumers: Consumers::default(),
+            activity: 0,
         };
         stream.settle(now);
         stream
@@ -204,8 +213,15 @@ impl Stream {
                 ended = false;
             }
         }
+        ended |= self.consumers.settle(now);
+        self.activity += u64::from(ended);
         self.shards.expire(now, self.retention);
         ended
+    }
+
+    /// Grows with everything that a subscription could be waiting for.
+    pub(crate) fn activity(&self) -> u64 {
+        self.activity
     }
 
     /// Nothing that is kept arrived at this time or before; `None` if nothing can be too old.
@@ -276,6 +292,7 @@ impl Stream {
     }
 
     fn apply(&mut self, change: Change, now: Timestamp) {
+        self.activity += 1;
         match change {
             Change::Reshard(reshard) => reshard.apply(&mut self.shards, now),
             Change::Encryption(encryption) => self.encryption = encryption,

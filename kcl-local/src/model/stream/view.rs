@@ -28,6 +28,8 @@ pub struct StreamSummary {
     pub open_shards: u32,
     /// The size of the largest record, in KiB.
     pub max_record_kib: u32,
+    /// How many consumers are registered.
+    pub consumers: u32,
     /// The shard-level metrics that are switched on.
     pub metrics: Vec<String>,
 }
@@ -54,6 +56,7 @@ impl Stream {
             encryption: self.encryption.clone(),
             open_shards: self.shards.open_count(),
             max_record_kib: self.max_record_kib,
+            consumers: self.consumers.all().count() as u32,
             metrics: self.metrics.iter().cloned().collect(),
         }
     }
