@@ -43,6 +43,7 @@ mod local_aws;
 pub mod model;
 mod server;
 mod store;
+mod tls;
 
 pub use clock::{Clock, ManualClock, Sleep, TokioClock, WallClock};
 pub use connector::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, credentials, http_client, sdk_config};
@@ -57,5 +58,6 @@ pub use model::{
     NewRecord, NewStream, Record, SequenceNumber, ServiceError, ShardDescription, ShardFilter, ShardId,
     StartingPosition, StreamMode, StreamStatus, StreamSummary, Timestamp,
 };
-pub use server::serve;
+pub use server::{serve, serve_tls};
 pub use store::{DataError, DataFolder, TornTail};
+pub use tls::{Tls, TlsError};

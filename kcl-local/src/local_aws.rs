@@ -11,7 +11,8 @@ use crate::connector::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::dynamodb::{LocalDynamoDb, OpenError};
 use crate::http::Service;
 use crate::kinesis::LocalKinesis;
-use crate::server::serve;
+use crate::server::{serve, serve_tls};
+use crate::tls::Tls;
 
 /// Where the two services listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub struct LocalAws {
     kinesis: LocalKinesis,
     dynamodb: LocalDynamoDb,
     addresses: Addresses,
+    scheme: &'static str,
     closing: CancellationToken,
     servers: JoinSet<io::Result<()>>,
 }
@@ -89,6 +91,28 @@ impl LocalAws {
         dynamodb: LocalDynamoDb,
         addresses: Addresses,
     ) -> Result<Self, StartError> {
+        Self::start_on(kinesis, dynamodb, addresses, None).await
+    }
+
+    /// The same behind TLS: endpoints begin with `https://`, and clients have to trust [`Tls::ca_pem`].
+    ///
+    /// # Errors
+    /// If an address cannot be listened on.
+    pub async fn start_tls(
+        kinesis: LocalKinesis,
+        dynamodb: LocalDynamoDb,
+        addresses: Addresses,
+        tls: Tls,
+    ) -> Result<Self, StartError> {
+        Self::start_on(kinesis, dynamodb, addresses, Some(tls)).await
+    }
+
+    async fn start_on(
+        kinesis: LocalKinesis,
+        dynamodb: LocalDynamoDb,
+        addresses: Addresses,
+        tls: Option<Tls>,
+    ) -> Result<Self, StartError> {
         let kinesis_listener = listen("Kinesis", addresses.kinesis).await?;
         let dynamodb_listener = listen("DynamoDB", addresses.dynamodb).await?;
         let addresses = Addresses {
@@ -97,9 +121,10 @@ impl LocalAws {
         };
         let closing = CancellationToken::new();
         let mut servers = JoinSet::new();
-        servers.spawn(run(kinesis_listener, kinesis.clone(), closing.clone()));
-        servers.spawn(run(dynamodb_listener, dynamodb.clone(), closing.clone()));
-        Ok(Self { kinesis, dynamodb, addresses, closing, servers })
+        servers.spawn(run(kinesis_listener, kinesis.clone(), tls.clone(), closing.clone()));
+        servers.spawn(run(dynamodb_listener, dynamodb.clone(), tls.clone(), closing.clone()));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Self { kinesis, dynamodb, addresses, scheme, closing, servers })
     }
 
     /// The Kinesis behind the port.
@@ -117,13 +142,13 @@ impl LocalAws {
     /// Where clients find Kinesis, for `AWS_ENDPOINT_URL_KINESIS`.
     #[must_use]
     pub fn kinesis_endpoint(&self) -> String {
-        endpoint(self.addresses.kinesis)
+        endpoint(self.scheme, self.addresses.kinesis)
     }
 
     /// Where clients find DynamoDB, for `AWS_ENDPOINT_URL_DYNAMODB`.
     #[must_use]
     pub fn dynamodb_endpoint(&self) -> String {
-        endpoint(self.addresses.dynamodb)
+        endpoint(self.scheme, self.addresses.dynamodb)
     }
 
     /// All that a client reads from its environment, name and value.
@@ -159,8 +184,16 @@ impl LocalAws {
     }
 }
 
-async fn run(listener: TcpListener, service: impl Service, closing: CancellationToken) -> io::Result<()> {
-    serve(listener, service, closing.cancelled_owned()).await
+async fn run(
+    listener: TcpListener,
+    service: impl Service,
+    tls: Option<Tls>,
+    closing: CancellationToken,
+) -> io::Result<()> {
+    match tls {
+        Some(tls) => serve_tls(listener, service, &tls, closing.cancelled_owned()).await,
+        None => serve(listener, service, closing.cancelled_owned()).await,
+    }
 }
 
 async fn listen(service: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -171,11 +204,11 @@ fn bound(service: &'static str, address: SocketAddr, listener: &TcpListener) -> 
     listener.local_addr().map_err(|source| StartError::Listen { service, address, source })
 }
 
-fn endpoint(address: SocketAddr) -> String {
+fn endpoint(scheme: &str, address: SocketAddr) -> String {
     let mut address = address;
     if address.ip().is_unspecified() {
         // All addresses of the machine: fine to listen on, but no address to connect to.
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
-    format!("http://{address}")
+    format!("{scheme}://{address}")
 }

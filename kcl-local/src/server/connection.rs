@@ -7,15 +7,38 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Body, ConnectionLost, Service};
 
 /// Answers the requests of a connection until the client ends it, or `closing` asks for an end.
-pub(super) async fn run(socket: TcpStream, service: impl Service, closing: CancellationToken) {
+pub(super) async fn run(
+    socket: TcpStream,
+    tls: Option<TlsAcceptor>,
+    service: impl Service,
+    closing: CancellationToken,
+) {
     // Answers are written whole; waiting for more would only add 40 ms to small ones.
     let _ = socket.set_nodelay(true);
+    let Some(tls) = tls else { return converse(socket, service, closing).await };
+    let accepted = tokio::select! {
+        accepted = tls.accept(socket) => accepted,
+        () = closing.cancelled() => return,
+    };
+    match accepted {
+        Ok(socket) => converse(socket, service, closing).await,
+        Err(error) => tracing::debug!(%error, "no TLS with this client"),
+    }
+}
+
+async fn converse(
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: impl Service,
+    closing: CancellationToken,
+) {
     let builder = builder();
     let handler = service_fn(move |request| handle(service.clone(), request));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), handler));

@@ -1,4 +1,4 @@
-//! A service on a socket: HTTP/1.1 and HTTP/2 (prior knowledge) on one port.
+//! A service on a socket: HTTP/1.1 and HTTP/2 (prior knowledge, or ALPN with TLS) on one port.
 
 mod connection;
 
@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Service;
+use crate::tls::Tls;
 
 /// Serves `service` on `listener` until `shutdown` resolves; then takes no more connections, ends the idle ones, lets
 /// requests under way finish, and returns.
@@ -25,6 +27,31 @@ pub async fn serve(
     service: impl Service,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
+    serve_with(listener, service, None, shutdown).await
+}
+
+/// The same behind TLS.
+///
+/// # Errors
+/// As [`serve`]. A client that cannot agree on TLS is that client's business.
+///
+/// # Cancel safety
+/// As [`serve`].
+pub async fn serve_tls(
+    listener: TcpListener,
+    service: impl Service,
+    tls: &Tls,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    serve_with(listener, service, Some(TlsAcceptor::from(tls.config())), shutdown).await
+}
+
+async fn serve_with(
+    listener: TcpListener,
+    service: impl Service,
+    tls: Option<TlsAcceptor>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
     let closing = CancellationToken::new();
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -37,7 +64,7 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     tracing::trace!(%peer, "connected");
-                    connections.spawn(connection::run(socket, service.clone(), closing.clone()));
+                    connections.spawn(connection::run(socket, tls.clone(), service.clone(), closing.clone()));
                 }
                 // The client went away before it was accepted. Any other failure would come again at once, for ever.
                 Err(error) if is_of_one_client(&error) => tracing::debug!(%error, "connection lost at accept"),

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// A folder for the data of both services; without it all data is in memory
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Speak TLS on both ports; prints the path of the authority to trust as AWS_CA_BUNDLE
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Throttle as the service does: per shard 1,000 records and 1 MiB per second in, 5 reads and 2 MiB per second out
     #[arg(long)]
     pub(crate) limits: bool,

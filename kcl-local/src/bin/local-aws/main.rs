@@ -1,6 +1,7 @@
 //! Kinesis and DynamoDB on two ports of this machine.
 
 mod arguments;
+mod bundle;
 mod signals;
 
 use std::io::{ErrorKind, Write};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arguments::{Arguments, StreamArgument};
+use bundle::Bundle;
 use clap::Parser;
 use kcl_local::{
     Addresses, DataFolder, FaultPlan, Limits, LocalAws, LocalDynamoDb, LocalKinesis, Settings, StartError, WallClock,
@@ -63,12 +65,16 @@ async fn serve(arguments: Arguments, kinesis: LocalKinesis, dynamodb: LocalDynam
     // Before the ports are announced: who reads them may send a signal at once.
     let mut signals = Signals::listen().context("listen for signals")?;
     let plan = arguments.faults.as_deref().map(read_faults).transpose()?;
-    let started = LocalAws::start_with(kinesis, dynamodb, addresses).await;
+    let bundle = arguments.tls.then(|| Bundle::make(arguments.data.as_deref())).transpose()?;
+    let started = match &bundle {
+        Some(Bundle { tls, .. }) => LocalAws::start_tls(kinesis, dynamodb, addresses, tls.clone()).await,
+        None => LocalAws::start_with(kinesis, dynamodb, addresses).await,
+    };
     let mut aws = started.map_err(with_cure)?;
     if let Some(plan) = plan {
         set_faults(&aws, &plan);
     }
-    announce(&aws).context("print the environment on standard output")?;
+    announce(&aws, bundle.as_ref()).context("print the environment on standard output")?;
     loop {
         tokio::select! {
             request = signals.next() => match request {
@@ -108,10 +114,13 @@ fn reload_faults(aws: &LocalAws, file: Option<&Path>) {
     }
 }
 
-fn announce(aws: &LocalAws) -> std::io::Result<()> {
+fn announce(aws: &LocalAws, bundle: Option<&Bundle>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for (name, value) in aws.environment() {
         writeln!(out, "export {name}={value}")?;
+    }
+    if let Some(Bundle { path, .. }) = bundle {
+        writeln!(out, "export AWS_CA_BUNDLE={}", path.display())?;
     }
     out.flush()
 }
