@@ -8,7 +8,7 @@ use kcl_core::{
     BoxError, ProcessContext, ProcessError, Record, RecordBatch, RecordProcessor, RecordProcessorFactory, ShardContext,
     async_trait,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::waiting::within;
 
@@ -32,6 +32,8 @@ pub(crate) struct Given {
 pub(crate) struct Log {
     entries: Arc<Mutex<Vec<Entry>>>,
     changed: Arc<Notify>,
+    /// The shard whose records take until it is no longer held.
+    held: watch::Sender<Option<String>>,
 }
 
 impl Log {
@@ -69,12 +71,32 @@ impl Log {
 
     /// Waits until so many different records were given to anybody. One at a time may wait.
     pub(crate) async fn until_read(&self, count: usize) {
-        let read = async {
-            while self.distinct().values().map(BTreeSet::len).sum::<usize>() < count {
+        let read = || self.distinct().values().map(BTreeSet::len).sum::<usize>() >= count;
+        self.until(&format!("{count} records are read"), read).await;
+    }
+
+    /// Waits until these shards were told to be over. One at a time may wait.
+    pub(crate) async fn until_ended(&self, shards: &[String]) {
+        let over = |shard: &String| self.entries().contains(&Entry::Ended(shard.clone()));
+        self.until(&format!("{shards:?} end"), || shards.iter().all(over)).await;
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let holds = async {
+            while !condition() {
                 self.changed.notified().await;
             }
         };
-        within(&format!("{count} records are read"), read).await;
+        within(what, holds).await;
+    }
+
+    /// Lets user code of this shard take until [`release`](Log::release).
+    pub(crate) fn hold(&self, shard: String) {
+        self.held.send_replace(Some(shard));
+    }
+
+    pub(crate) fn release(&self) {
+        self.held.send_replace(None);
     }
 
     /// Makes processors that write this log.
@@ -101,6 +123,8 @@ struct Logging(Log);
 impl RecordProcessor for Logging {
     async fn process_records(&mut self, batch: RecordBatch, context: &ProcessContext) -> Result<(), ProcessError> {
         let ShardContext { worker, shard, .. } = &context.shard;
+        let is_free = |held: &Option<String>| held.as_deref() != Some(shard.id().as_str());
+        self.0.held.subscribe().wait_for(is_free).await?;
         self.0.push(batch.iter().map(|record| {
             Entry::Record(Given {
                 worker: worker.to_string(),

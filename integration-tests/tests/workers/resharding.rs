@@ -49,18 +49,24 @@ async fn children_are_read_after_all_of_their_parents_and_nothing_is_missing() {
     services.put(400);
     services.until_owners(&[("a", 2), ("b", 2)]).await;
 
-    // 0 becomes 4 and 5; 2 and 3 become 6. Then 5 and 1 become 7, whose parents are of different depths, and 4 ends
-    // before anybody may have begun it.
+    // 0 becomes 4 and 5; 2 and 3 become 6. Then 5 and 1 become 7, whose parents are of different depths, and 4 becomes 8
+    // and 9. All the while 0 is not finished, so none of 4, 5, 7, 8 and 9 may be begun, although 1 is over.
+    log.hold(id(0));
+    services.put(400);
     split(&kinesis, 0).await;
     merge(&kinesis, 2, 3).await;
     services.put(400);
     merge(&kinesis, 5, 1).await;
     split(&kinesis, 4).await;
     services.put(400);
-    log.until_read(1_200).await;
+    log.until_ended(&[1, 2, 3].map(id)).await;
+    services.until_row(&id(6)).await;
+    assert_eq!(services.rows().await.len(), 5 + 2, "four shards, the child of two of them, two workers");
+    log.release();
+    log.until_read(1_600).await;
     services.until_owners(&[("a", 2), ("b", 2)]).await;
     services.put(100);
-    log.until_read(1_300).await;
+    log.until_read(1_700).await;
     for worker in [&mut a, &mut b] {
         worker.stop();
         within("the worker ends", worker.wait()).await.unwrap();

@@ -97,6 +97,16 @@ impl Services {
         within(&format!("leases are shared as {expected:?}"), shared).await;
     }
 
+    /// Waits until there is such a row.
+    pub(crate) async fn until_row(&self, key: &str) {
+        let there = async {
+            while !self.rows().await.contains_key(key) {
+                a_little_later().await;
+            }
+        };
+        within(&format!("there is a row {key}"), there).await;
+    }
+
     /// Waits until a shard has a checkpoint.
     pub(crate) async fn until_stored(&self, shard: &str) {
         let begin = AttributeValue::S("TRIM_HORIZON".to_owned());

@@ -70,30 +70,29 @@ fn metrics_have_their_names_and_labels() {
 #[test]
 fn user_code_and_the_library_speak_within_a_span_that_names_the_tenure() {
     let spans = Spans::default();
-    let subscriber = Registry::default().with(spans.clone());
-    tracing::subscriber::with_default(subscriber, || {
-        on_this_thread(async {
-            let services = Services::new(1);
-            services.put(5);
-            let log = Log::default();
-            let writing = log.clone();
-            let worker = services.builder(Services::settings("a")).handler(move |record: Record| {
-                let log = writing.clone();
-                async move {
-                    tracing::info!("user code speaks");
-                    log.note(&record);
-                    Ok(())
-                }
-            });
-            let mut worker = worker.build().unwrap().start().await.unwrap();
-            log.until_read(5).await;
-            worker.stop();
-            within("the worker ends", worker.wait()).await.unwrap();
+    // For the whole process: tracing forgets what is said on one thread if another thread without subscriber says it too.
+    tracing::subscriber::set_global_default(Registry::default().with(spans.clone())).unwrap();
+    on_this_thread(async {
+        let services = Services::new(1);
+        services.put(5);
+        let log = Log::default();
+        let writing = log.clone();
+        let worker = services.builder(Services::settings(TOLD)).handler(move |record: Record| {
+            let log = writing.clone();
+            async move {
+                tracing::info!("user code speaks");
+                log.note(&record);
+                Ok(())
+            }
         });
+        let mut worker = worker.build().unwrap().start().await.unwrap();
+        log.until_read(5).await;
+        worker.stop();
+        within("the worker ends", worker.wait()).await.unwrap();
     });
 
     let found = spans.0.lock().unwrap();
-    let expected = [("epoch", "1"), ("lease_key", SHARD), ("shard_id", SHARD), ("stream", STREAM), ("worker_id", "a")];
+    let expected = [("epoch", "1"), ("lease_key", SHARD), ("shard_id", SHARD), ("stream", STREAM), ("worker_id", TOLD)];
     let tenure: Vec<(&str, &str)> = found.shard.iter().map(|(name, value)| (&**name, &**value)).collect();
     assert_eq!(tenure, expected);
     for said in ["user code speaks", "lease gained", "lease released"] {
@@ -101,7 +100,10 @@ fn user_code_and_the_library_speak_within_a_span_that_names_the_tenure() {
     }
 }
 
-/// The fields of the span `shard`, and what was said within it.
+/// The worker that is listened to, among all those of this process.
+const TOLD: &str = "told";
+
+/// The fields of its span `shard`, and what was said within it.
 #[derive(Debug, Clone, Default)]
 struct Spans(Arc<Mutex<Found>>);
 
@@ -112,23 +114,27 @@ struct Found {
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
-    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        if attributes.metadata().name() == "shard" {
-            let mut fields = Fields::default();
-            attributes.record(&mut fields);
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if attributes.metadata().name() == "shard" && fields.0.get("worker_id").is_some_and(|worker| worker == TOLD) {
+            context.span(id).unwrap().extensions_mut().insert(Told);
             self.0.lock().unwrap().shard = fields.0;
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut spans = context.event_scope(event).into_iter().flatten();
-        if spans.any(|span| span.name() == "shard") {
+        if spans.any(|span| span.extensions().get::<Told>().is_some()) {
             let mut fields = Fields::default();
             event.record(&mut fields);
             self.0.lock().unwrap().said_within.extend(fields.0.remove("message"));
         }
     }
 }
+
+/// Marks the span that is listened to.
+struct Told;
 
 #[derive(Default)]
 struct Fields(BTreeMap<String, String>);
