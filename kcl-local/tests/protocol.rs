@@ -74,9 +74,9 @@ fn unknown_operations_and_encodings_are_refused() {
     let mut other_service = request("ListShards", "{}");
     other_service.headers_mut().insert("x-amz-target", "DynamoDB_20120810.ListTables".parse().unwrap());
     assert_eq!(refused(&kinesis, other_service), "UnknownOperationException");
-    let mut cbor = request("ListShards", "{}");
-    cbor.headers_mut().insert("content-type", "application/x-amz-cbor-1.1".parse().unwrap());
-    assert_eq!(refused(&kinesis, cbor), "SerializationException");
+    let mut xml = request("ListShards", "{}");
+    xml.headers_mut().insert("content-type", "application/xml".parse().unwrap());
+    assert_eq!(refused(&kinesis, xml), "SerializationException");
     let get = Request::get("http://localhost/").body(Bytes::new()).unwrap();
     assert_eq!(kinesis.answer(get).status(), StatusCode::OK);
     let delete = Request::delete("http://localhost/").body(Bytes::new()).unwrap();
@@ -244,4 +244,59 @@ async fn subscriptions_stream_over_http2() {
     assert_eq!(kinds[1].0, "SubscribeToShardEvent");
     let event: Value = serde_json::from_slice(&kinds[1].1).unwrap();
     assert_eq!(event["Records"][0]["Data"], "dGVh");
+}
+
+/// A text of up to 23 bytes as CBOR.
+fn text(text: &str) -> Vec<u8> {
+    [&[0x60 | text.len() as u8], text.as_bytes()].concat()
+}
+
+#[test]
+fn the_binary_encoding_has_raw_data_and_milliseconds() {
+    let kinesis = service();
+    let call = |target: &str, body: Vec<u8>| {
+        let mut call = request(target, body);
+        call.headers_mut().insert("content-type", "application/x-amz-cbor-1.1".parse().unwrap());
+        let response = kinesis.answer(call);
+        assert_eq!(response.headers()["content-type"], "application/x-amz-cbor-1.1");
+        (response.status(), response.into_body())
+    };
+    let stream = || [text("StreamName"), text("orders")].concat();
+    // A map of unknown length, as Jackson writes it; data as bytes that are no UTF-8; a member that is null.
+    let put = [
+        vec![0xbf],
+        stream(),
+        [text("PartitionKey"), text("k")].concat(),
+        [text("Data"), vec![0x43, 0x00, 0xff, 0x80]].concat(),
+        [text("ExplicitHashKey"), vec![0xf6], vec![0xff]].concat(),
+    ];
+    let (status, body) = call("PutRecord", put.concat());
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    assert!(body.starts_with(&[vec![0xa2], text("ShardId"), text("shardId-000000000000")].concat()));
+    assert_eq!(kinesis.all_records("orders").unwrap()[0].1.data(), &[0x00, 0xff, 0x80][..]);
+
+    // Tag 1 with an integer of milliseconds, in and out.
+    let position = [text("ShardIteratorType"), text("AT_TIMESTAMP"), text("Timestamp"), vec![0xc1, 0x1b]];
+    let shard = [text("ShardId"), text("shardId-000000000000")].concat();
+    let millis = 1_790_000_000_123_u64.to_be_bytes();
+    let body = [vec![0xa4], stream(), shard, position.concat(), millis.to_vec()].concat();
+    let (status, body) = call("GetShardIterator", body);
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    let iterator = String::from_utf8(body[1 + text("ShardIterator").len() + 2..].to_vec()).unwrap();
+    let get = [vec![0xa1], text("ShardIterator"), vec![0x78, iterator.len() as u8], iterator.into_bytes()].concat();
+    let (status, body) = call("GetRecords", get);
+    assert_eq!(status, StatusCode::OK, "{body:?}");
+    let contains = |part: &[u8]| body.windows(part.len()).any(|window| window == part);
+    assert!(contains(&[text("Data"), vec![0x43, 0x00, 0xff, 0x80]].concat()));
+    assert!(contains(&[&text("ApproximateArrivalTimestamp".get(4..).unwrap())[1..], &[0xc1, 0x1b], &millis].concat()));
+
+    let (status, body) = call("DescribeStream", [vec![0xa1], text("StreamName"), text("absent")].concat());
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let start = [vec![0xa2], text("__type"), vec![0x78, 25], b"ResourceNotFoundException".to_vec()].concat();
+    assert!(body.starts_with(&start), "{body:?}");
+    let (status, _) = call("DescribeStream", [vec![0xa1], stream()].concat());
+    assert_eq!(status, StatusCode::OK);
+    for malformed in [vec![], vec![0x80], vec![0xa1], [vec![0xa1], stream(), vec![0]].concat()] {
+        assert_eq!(call("DescribeStream", malformed).0, StatusCode::BAD_REQUEST);
+    }
 }

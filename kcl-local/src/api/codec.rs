@@ -1,9 +1,9 @@
-//! How bodies are written: the seam for further encodings.
+//! How bodies are written.
 
 use serde::{Deserialize, Serialize};
 
 use super::read::Records;
-use super::records_json;
+use super::{cbor, records_cbor, records_json};
 use crate::model::{ErrorCode, FanOutEvent, ServiceError};
 
 /// An encoding of requests and answers.
@@ -11,6 +11,8 @@ use crate::model::{ErrorCode, FanOutEvent, ServiceError};
 pub(crate) enum Codec {
     /// awsJson 1.1.
     Json,
+    /// The compact binary form that Java clients use by default.
+    Cbor,
 }
 
 impl Codec {
@@ -19,11 +21,11 @@ impl Codec {
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         match essence {
             "" | "application/x-amz-json-1.1" | "application/json" => Ok(Self::Json),
+            "application/x-amz-cbor-1.1" => Ok(Self::Cbor),
             other => Err(ServiceError::new(
                 ErrorCode::Serialization,
                 format!(
-                    "content type '{other}' is not supported, application/x-amz-json-1.1 is: Java clients switch to it \
-                     with -Daws.cborEnabled=false (SDK 2) or AWS_CBOR_DISABLE=true (SDK 1)"
+                    "content type '{other}' is not supported: send application/x-amz-json-1.1 or application/x-amz-cbor-1.1"
                 ),
             )),
         }
@@ -33,18 +35,23 @@ impl Codec {
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/x-amz-json-1.1",
+            Self::Cbor => "application/x-amz-cbor-1.1",
         }
     }
 
     pub(crate) fn decode<'a, T: Deserialize<'a>>(self, body: &'a [u8]) -> Result<T, ServiceError> {
         match self {
             Self::Json => decode_json(body),
+            Self::Cbor => {
+                cbor::decode(body).map_err(|error| ServiceError::new(ErrorCode::Serialization, error.to_string()))
+            }
         }
     }
 
     pub(crate) fn encode<T: Serialize>(self, answer: &T) -> Vec<u8> {
         match self {
             Self::Json => serde_json::to_vec(answer).expect("answers have string keys and finite numbers"),
+            Self::Cbor => cbor::encode(answer),
         }
     }
 
@@ -52,6 +59,7 @@ impl Codec {
     pub(super) fn encode_records(self, records: &Records) -> Vec<u8> {
         match self {
             Self::Json => records_json::encode(records),
+            Self::Cbor => records_cbor::encode(records),
         }
     }
 
@@ -59,6 +67,7 @@ impl Codec {
     pub(super) fn encode_event(self, event: &FanOutEvent) -> Vec<u8> {
         match self {
             Self::Json => records_json::encode_event(event),
+            Self::Cbor => records_cbor::encode_event(event),
         }
     }
 

@@ -1,10 +1,12 @@
 //! The service's operations, without a transport: a name and a body in, a body or a refusal out.
 
+mod cbor;
 mod check;
 mod codec;
 mod consumers;
 mod put;
 mod read;
+mod records_cbor;
 mod records_json;
 mod settings;
 mod shards;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::check;
-use super::wire::{Handled, Text, as_text};
+use super::wire::{Blob, Handled, Text, as_text};
 use crate::kinesis::LocalKinesis;
 use crate::model::record::PayloadArena;
 use crate::model::stream::{Placed, PutResult};
@@ -17,7 +17,7 @@ pub(super) struct PutRecordRequest<'a> {
     stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
-    data: Option<Text<'a>>,
+    data: Option<Blob<'a>>,
     partition_key: Option<Text<'a>>,
     explicit_hash_key: Option<Text<'a>>,
     dry_run: Option<bool>,
@@ -36,7 +36,7 @@ pub(super) struct PutRecordsRequest<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "'de: 'a"))]
 struct EntryWire<'a> {
-    data: Option<Text<'a>>,
+    data: Option<Blob<'a>>,
     partition_key: Option<Text<'a>>,
     explicit_hash_key: Option<Text<'a>>,
 }
@@ -135,35 +135,34 @@ fn decode_entry(
 ) -> Handled<Option<HashKey>> {
     let missing = |name: &str| check::missing(&member(name));
     let key = entry.partition_key.ok_or_else(|| missing("partitionKey"))?.0;
-    let data = entry.data.ok_or_else(|| missing("data"))?.0;
+    let data = entry.data.ok_or_else(|| missing("data"))?;
     if key.is_empty() || key.chars().count() > MAX_KEY_CHARACTERS {
         let constraint = format!("Member must have length between 1 and {MAX_KEY_CHARACTERS}");
         return Err(check::violation(Some(&key), &member("partitionKey"), &constraint));
     }
     let size = arena.push(&key, |buffer| {
         let before = buffer.len();
-        let decoded = base64_simd::STANDARD.decode_append(data.as_bytes(), buffer);
-        decoded.map(|()| buffer.len() - before)
+        data.append_to(buffer).map(|()| buffer.len() - before)
     });
     match size {
-        Err(_) => {
+        None => {
             let message = format!("{} is not base64", member("data"));
             Err(ServiceError::new(ErrorCode::Serialization, message))
         }
-        Ok(size) if size > MAX_DATA_BYTES => Err(ServiceError::validation(format!(
+        Some(size) if size > MAX_DATA_BYTES => Err(ServiceError::validation(format!(
             "1 validation error detected: Value at '{}' failed to satisfy constraint: Member must have length less than \
              or equal to {MAX_DATA_BYTES}, it has {size}",
             member("data")
         ))),
-        Ok(_) => entry.explicit_hash_key.map(|text| HashKey::parse("ExplicitHashKey", &text.0)).transpose(),
+        Some(_) => entry.explicit_hash_key.map(|text| HashKey::parse("ExplicitHashKey", &text.0)).transpose(),
     }
 }
 
 impl EntryWire<'_> {
     /// How much room the record takes once decoded; a little more is no harm.
     fn size_hint(&self) -> usize {
-        let length = |text: &Option<Text<'_>>| text.as_ref().map_or(0, |text| text.0.len());
-        length(&self.partition_key) + length(&self.data) / 4 * 3 + 3
+        let key = self.partition_key.as_ref().map_or(0, |text| text.0.len());
+        key + self.data.as_ref().map_or(0, Blob::size_hint)
     }
 }
 

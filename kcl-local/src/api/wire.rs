@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::cbor::TIMESTAMP;
 use crate::model::{HashRange, ServiceError, ShardDescription, Timestamp};
 
 /// A string that is borrowed from the body unless it holds escapes. Unlike a bare `Cow` it also borrows inside an
@@ -35,6 +36,65 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// Data of a record: base64 in JSON, as it is in CBOR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Blob<'a> {
+    Base64(Cow<'a, str>),
+    Raw(Cow<'a, [u8]>),
+}
+
+impl Blob<'_> {
+    /// How much room the data takes at most.
+    pub(super) fn size_hint(&self) -> usize {
+        match self {
+            Self::Base64(text) => text.len() / 4 * 3 + 3,
+            Self::Raw(bytes) => bytes.len(),
+        }
+    }
+
+    /// Appends the data to `out`; `None` if it is not base64.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::Base64(text) => base64_simd::STANDARD.decode_append(text.as_bytes(), out).ok(),
+            Self::Raw(bytes) => {
+                out.extend_from_slice(bytes);
+                Some(())
+            }
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BlobVisitor;
+        impl<'de> Visitor<'de> for BlobVisitor {
+            type Value = Blob<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a blob")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Blob::Base64(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Blob::Base64(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Blob::Raw(Cow::Borrowed(bytes)))
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(Blob::Raw(Cow::Owned(bytes.to_vec())))
+            }
+        }
+        // In JSON a blob is a string. CBOR says itself what it has.
+        deserializer.deserialize_str(BlobVisitor)
+    }
+}
+
 /// A moment in seconds since the epoch, with milliseconds as a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EpochSeconds(pub(super) Timestamp);
@@ -50,7 +110,7 @@ impl<'de> Deserialize<'de> for EpochSeconds {
 
 impl Serialize for EpochSeconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_millis() as f64 / 1000.0)
+        serializer.serialize_newtype_struct(TIMESTAMP, &(self.0.as_millis() as f64 / 1000.0))
     }
 }
 
