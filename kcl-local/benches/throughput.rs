@@ -4,6 +4,7 @@
 //! `cargo bench -p kcl-local [-- --records 400000]`
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on says where")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_kinesis::Client;
@@ -12,7 +13,7 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ShardIteratorType};
 use bytes::Bytes;
-use kcl_local::{LocalAws, LocalKinesis};
+use kcl_local::{Addresses, DataFolder, LocalAws, LocalDynamoDb, LocalKinesis, Settings, WallClock};
 use tokio::task::JoinSet;
 
 const TASKS: usize = 8;
@@ -31,6 +32,13 @@ fn main() {
     runtime.block_on(async {
         let aws = LocalAws::start().await.unwrap();
         measure("loopback HTTP", client_of(&aws), aws.kinesis(), records).await;
+        aws.stop().await;
+        let folder = tempfile::tempdir().unwrap();
+        let held = DataFolder::open(folder.path()).unwrap();
+        let durable = LocalKinesis::open(&held, Settings::default(), Arc::new(WallClock)).unwrap();
+        let database = LocalDynamoDb::in_memory().unwrap();
+        let aws = LocalAws::start_with(durable, database, Addresses::default()).await.unwrap();
+        measure("HTTP, --data", client_of(&aws), aws.kinesis(), records).await;
         aws.stop().await;
         let kinesis = LocalKinesis::new();
         let client = Client::new(&kinesis.sdk_config());
