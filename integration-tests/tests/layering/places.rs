@@ -78,20 +78,20 @@ const PLACES: &[Place] = &[
     },
     Place {
         // The suites for stores of others say which attribute is broken. The others here name one where they report a row.
-        only: &["row_names.rs", "testing", "memory/rows.rs", "runtime/scan.rs", "sqlite/decode.rs"],
+        only: &["row_names.rs", "testing"],
         rule: "names of the table's attributes stand in one file",
         what: What::Text(is_row_name),
     },
     Place {
         // A worker id is a key of the table, too, and refuses what the table needs for itself.
-        only: &["row_names.rs", "types/ids.rs", "testing", "memory/rows.rs"],
+        only: &["row_names.rs", "types/ids.rs", "testing"],
         rule: "the keys of rows that are no leases stand in one file",
         what: What::Text(|text| matches!(text, "Leader" | "Migration3.0" | "TableMigration3.5")),
     },
     Place {
         // What the SDK takes and gives is a `HashMap`; nothing goes through one in its order. The set of shards already
         // listed is only asked whether it has one.
-        only: &["dynamodb/fields.rs", "dynamodb/expression.rs", "dynamodb/store.rs", "kinesis/list.rs"],
+        only: &["dynamodb/fields.rs", "dynamodb/expression.rs", "dynamodb/store.rs"],
         rule: "no order may come from a `HashMap`: use the `BTree` of the same kind",
         what: What::Word(|word| matches!(word, "HashMap" | "HashSet" | "hash_map" | "hash_set" | "RandomState")),
     },

@@ -1,6 +1,6 @@
 //! The shards of a stream: every page, in order, and the service's time of the first one.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ struct Listing<'a> {
     shards: Vec<Shard>,
     service_time: Option<Timestamp>,
     token: Option<String>,
-    seen: HashSet<String>,
+    seen: BTreeSet<String>,
 }
 
 enum Progress {
@@ -75,7 +75,7 @@ enum PageError {
 
 impl<'a> Listing<'a> {
     fn new(stream: &'a StreamId) -> Self {
-        Listing { stream, shards: Vec::new(), service_time: None, token: None, seen: HashSet::new() }
+        Listing { stream, shards: Vec::new(), service_time: None, token: None, seen: BTreeSet::new() }
     }
 
     async fn page(&mut self, client: &Client) -> Result<Progress, PageError> {

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::ops::Bound;
 
 use super::request::Request;
+use crate::row_names;
 use crate::types::{
     Condition, CreateOutcome, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken,
     Projection, Row, RowPage, RowProblem, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome,
@@ -212,7 +213,7 @@ impl Rows {
     }
 
     pub(super) fn leader(&self) -> Option<Result<LeaderRow, RowProblem>> {
-        Some(match &self.rows.get(LEADER_KEY)?.content {
+        Some(match &self.rows.get(row_names::KEY_LEADER)?.content {
             Ok(Row::Leader(row)) => Ok(row.clone()),
             Ok(other) => Err(not_a(other, "leader lock")),
             Err(problem) => Err(problem.clone()),
@@ -286,25 +287,22 @@ fn projected(row: &Row, projection: Projection) -> Row {
 
 fn not_a(row: &Row, expected: &str) -> RowProblem {
     let kind = match row {
-        Row::Lease(_) => "LEASE",
-        Row::Worker(_) => "WORKER_METRIC_STATS",
-        Row::Leader(_) => "LEADER",
+        Row::Lease(_) => row_names::TYPE_LEASE,
+        Row::Worker(_) => row_names::TYPE_WORKER,
+        Row::Leader(_) => row_names::TYPE_LEADER,
         Row::Other { entity_type, .. } => entity_type,
     };
-    RowProblem::new(key_of(row), "entityType", format!("{kind:?} where a {expected} was expected"))
+    RowProblem::new(key_of(row), row_names::ENTITY_TYPE, format!("{kind:?} where a {expected} was expected"))
 }
 
 fn key_of(row: &Row) -> &str {
     match row {
         Row::Lease(lease) => lease.key.as_str(),
         Row::Worker(worker) => worker.worker.as_str(),
-        Row::Leader(_) => LEADER_KEY,
+        Row::Leader(_) => row_names::KEY_LEADER,
         Row::Other { key, .. } => key,
     }
 }
-
-/// Where the KCL keeps its leader lock.
-const LEADER_KEY: &str = "Leader";
 
 /// Large enough that a test sees one page unless it asks for more.
 const PAGE_SIZE: NonZeroUsize = NonZeroUsize::new(1_000).expect("is not zero");

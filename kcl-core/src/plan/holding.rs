@@ -229,10 +229,11 @@ impl Holding {
             WriteOutcome::Applied(row) => {
                 // The condition on the counter says that no earlier write was applied: this one produced the counter.
                 self.base = sent;
-                match purpose {
-                    Purpose::Farewell => vec![News::Gone],
-                    Purpose::Renew => self.confirm(row, sent),
+                let mut news = self.confirm(row, sent);
+                if purpose == Purpose::Farewell {
+                    news.push(News::Gone);
                 }
+                news
             }
             WriteOutcome::Conflict(row) => self.conflict(row, now, random),
             WriteOutcome::Missing => vec![News::Ended(TenureEnd::RowMissing)],

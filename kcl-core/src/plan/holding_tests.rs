@@ -125,7 +125,8 @@ fn a_hand_off_that_a_leader_asks_for_is_completed_by_the_release() {
     holding.complete(position(3));
     holding.bid_farewell(Farewell::Release, millis(4_100));
     let write = holding.write(millis(4_100)).unwrap();
-    assert_eq!(holding.answer(apply(&mut row, &write), millis(4_120), 0), [News::Gone]);
+    let news = holding.answer(apply(&mut row, &write), millis(4_120), 0);
+    assert_eq!(news, [News::Stored(Checkpoint::At(position(3))), News::Gone]);
     assert_eq!((row.owner, row.checkpoint_owner), (Some(worker("b")), None));
     assert_eq!(row.checkpoint, Checkpoint::At(position(3)));
 }

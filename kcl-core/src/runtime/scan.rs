@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::context::Context;
+use crate::row_names;
 use crate::types::{Lease, Projection, Row, RowProblem, StoreError};
 
 /// Reads every page. What came of one page but not of the next is worthless, so an error ends the look.
@@ -52,7 +53,7 @@ impl RowReporter {
     fn keep(&mut self, row: &Row) -> bool {
         match row {
             Row::Lease(lease) if !is_ours(lease) => {
-                let attribute = if lease.multi_stream.is_some() { "streamName" } else { "leaseKey" };
+                let attribute = if lease.multi_stream.is_some() { row_names::STREAM } else { row_names::KEY };
                 if self.is_new(lease.key.as_str(), "foreign") {
                     let key = lease.key.as_str();
                     tracing::warn!(key, attribute, "a lease of another stream stands in the table and is left alone");
@@ -61,7 +62,12 @@ impl RowReporter {
             }
             Row::Other { key, entity_type } => {
                 if self.is_new(key, entity_type) {
-                    tracing::info!(key, attribute = "entityType", entity_type, "a row of another kind is left alone");
+                    tracing::info!(
+                        key,
+                        attribute = row_names::ENTITY_TYPE,
+                        entity_type,
+                        "a row of another kind is left alone"
+                    );
                 }
                 false
             }

@@ -51,7 +51,7 @@ fn must_be(document: &Document<'_>, expected: &str) -> Result<(), RowProblem> {
 }
 
 fn lease_from(document: &Document<'_>) -> Result<Lease, RowProblem> {
-    let key = LeaseKey::new(document.key()).map_err(|error| document.problem("leaseKey", error.to_string()))?;
+    let key = LeaseKey::new(document.key()).map_err(|error| document.problem(a::KEY, error.to_string()))?;
     let counter = document.required(a::COUNTER, document.count(a::COUNTER)?)?;
     let checkpoint = checkpoint(document, a::CHECKPOINT, a::CHECKPOINT_SUB)?;
     let mut lease = Lease::unowned(key, document.required(a::CHECKPOINT, checkpoint)?, counter);
@@ -139,7 +139,7 @@ fn multi_stream(document: &Document<'_>) -> Result<Option<MultiStream>, RowProbl
 }
 
 fn worker_from(document: &Document<'_>) -> Result<WorkerRow, RowProblem> {
-    let id = WorkerId::new(document.key()).map_err(|error| document.problem("leaseKey", error.to_string()))?;
+    let id = WorkerId::new(document.key()).map_err(|error| document.problem(a::KEY, error.to_string()))?;
     let mut row = WorkerRow::new(id);
     row.updated =
         match document.whole(a::UPDATED)? {
