@@ -28,6 +28,13 @@
 //! tokio's paused clock ([`TokioClock`]). Retention, iterators that expire, lag and the states of a stream all follow
 //! it, and so does the `Date` header of every answer.
 //!
+//! # Beyond the calm day
+//! - [`Limits::Service`] throttles as the service does; [`Settings`] has it off.
+//! - [`Faults`], one switch per service, brings errors, lost and late answers, broken bodies, by rule and by seed.
+//! - [`DataFolder`] keeps the data of both services over a restart, also after kill -9.
+//! - [`LocalKinesis::subscribe_to_shard`], and `SubscribeToShard` for clients, push records to registered consumers.
+//! - [`Tls`] puts both ports behind TLS.
+//!
 //! # Layers
 //! [`model`] is pure: values and rules, no IO, no clock, no chance. [`LocalKinesis`] puts a lock around each stream
 //! and a clock beside it. The dispatcher turns a name and a body into a call. Connector and server carry bytes.
