@@ -15,6 +15,7 @@ use super::cloud::{Cloud, NAME};
 use super::mortal::MortalSpawner;
 use super::tally::Tally;
 use crate::common::program::Usage;
+use crate::common::signals::Signals;
 
 /// The workers of one application that are alive.
 #[derive(Debug)]
@@ -70,16 +71,20 @@ impl Fleet {
         select_all(waiting).await.0
     }
 
-    /// Stops the workers: they give their leases back.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+    /// Stops the workers: they give their leases back. A signal ends them at once.
+    pub(super) async fn stop(mut self, signals: &mut Signals) -> anyhow::Result<()> {
         for member in &self.members {
             member.handle.stop();
         }
         let stopping = self.members.iter_mut().map(async |member| {
             let outcome = member.handle.wait().await;
-            outcome.with_context(|| format!("{} did not stop in order", member.name))
+            outcome.map(drop).with_context(|| format!("{} did not stop in order", member.name))
         });
-        join_all(stopping).await.into_iter().try_for_each(|outcome| outcome.map(drop))
+        tokio::select! {
+            biased;
+            outcomes = join_all(stopping) => outcomes.into_iter().collect(),
+            signal = signals.next() => Err(anyhow::anyhow!("{signal} while the workers gave their leases back")),
+        }
     }
 }
 

@@ -108,7 +108,7 @@ async fn watch(
     if let Some(seen) = observer.look().await {
         screen.last(&seen, clock.now());
     }
-    ended.and(fleet.stop().await)
+    ended.and(fleet.stop(&mut signals).await)
 }
 
 /// What is shown when.

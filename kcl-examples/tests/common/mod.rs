@@ -44,7 +44,7 @@ impl Services {
         command.args(["--stream", "orders", "--app", app]);
         command.args(["--kinesis-endpoint", &self.aws.kinesis_endpoint()]);
         command.args(["--dynamodb-endpoint", &self.aws.dynamodb_endpoint()]);
-        command.args(["--read-limit", "none", "--idle-interval", "20ms", "--failover-time", "2s"]).args(flags);
+        command.args(["--read-limit", "none", "--idle-interval", "20ms", "--failover-time", "10s"]).args(flags);
         command
     }
 
