@@ -85,7 +85,8 @@ impl Tls {
         let key = KeyPair::generate().map_err(certificate)?;
         let signed = server().map_err(certificate)?.signed_by(&key, &Issuer::new(ca(), ca_key)).map_err(certificate)?;
         let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // aws-lc gathers entropy for some 40 ms when it is first asked for chance; a double should be there at once.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = config
             .map_err(certificate)?

@@ -61,7 +61,7 @@ async fn http2_and_http1_are_agreed_on() {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(tls.ca_pem().as_bytes()).unwrap()).unwrap();
     for protocol in ["h2", "http/1.1"] {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = config.unwrap().with_root_certificates(roots.clone()).with_no_client_auth();
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
