@@ -225,6 +225,11 @@ impl Holding {
             debug_assert!(false, "an answer without a write under way");
             return Vec::new();
         };
+        if purpose == Purpose::Renew && now >= self.deadline() {
+            // Whatever it says: since the deadline nobody may work under this tenure, and those who look at the clock
+            // themselves have stopped. A tenure that has ended is not revived.
+            return vec![News::Ended(TenureEnd::Expired)];
+        }
         match outcome {
             WriteOutcome::Applied(row) => {
                 // The condition on the counter says that no earlier write was applied: this one produced the counter.

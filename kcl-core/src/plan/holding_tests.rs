@@ -99,6 +99,14 @@ fn a_refused_write_does_not_move_the_deadline() {
 }
 
 #[test]
+fn an_answer_after_the_deadline_does_not_revive_the_tenure() {
+    let (mut row, mut holding) = begun();
+    let write = holding.write(millis(9_900)).unwrap();
+    let outcome = apply(&mut row, &write);
+    assert_eq!(holding.answer(outcome, millis(10_000), 0), [News::Ended(TenureEnd::Expired)]);
+}
+
+#[test]
 fn a_row_that_was_taken_ends_the_tenure() {
     let (mut row, mut holding) = begun();
     row = transition::take(&row, &worker("b")).change.apply(&row);

@@ -139,7 +139,10 @@ impl Keeper {
                 Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => self.handle_answer(answer),
                 () = sleep_until(&context, next), if next.is_some() => self.handle_time(),
                 Some(command) = commands.recv(), if open => self.handle_command(command),
-                () = drained.cancelled(), if open => open = false,
+                () = drained.cancelled(), if open => {
+                    open = false;
+                    self.visit_all();
+                }
             }
         }
     }
@@ -171,6 +174,9 @@ impl Keeper {
         reply: oneshot::Sender<Result<Grant, String>>,
         now: Moment,
     ) {
+        if self.tenures.get(&key).is_some_and(|held| held.shared.is_ended()) {
+            self.visit(&key, now);
+        }
         if self.tenures.contains_key(&key) || self.beginning.contains_key(&key) {
             let _nobody_waits = reply.send(Err("it is held already".into()));
             return;
@@ -262,6 +268,14 @@ impl Keeper {
         self.visit(&key, now);
     }
 
+    /// After the last shard task nothing is worked on: what they gave up is forgotten at once.
+    fn visit_all(&mut self) {
+        let now = self.context.clock.now();
+        for key in self.tenures.keys().cloned().collect::<Vec<_>>() {
+            self.visit(&key, now);
+        }
+    }
+
     fn handle_time(&mut self) {
         let now = self.context.clock.now();
         while let Some((_, key)) = self.wake.first().filter(|(moment, _)| *moment <= now).cloned() {
@@ -272,6 +286,14 @@ impl Keeper {
     /// Sends what is due for a lease, ends its tenure if the time is over, and notes when to look again.
     fn visit(&mut self, key: &LeaseKey, now: Moment) {
         let Some(held) = self.tenures.get_mut(key) else { return };
+        // The shard task looks at the deadline too, and may have given up the tenure a moment before an answer came that
+        // would have prolonged it. Nobody works under it any more, so it must not be renewed: the shard would be leased
+        // and not read. The row still names us, and is adopted with the next look at the table.
+        if held.shared.is_ended() {
+            let reason = held.shared.reason();
+            self.forget(key, Some(reason));
+            return;
+        }
         if let Some(position) = held.shared.take_completed() {
             held.holding.complete(position);
         }
