@@ -6,3 +6,4 @@ mod fleet;
 mod lifecycle;
 mod processing;
 mod sharing;
+mod slow_store;
