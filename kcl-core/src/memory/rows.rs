@@ -171,7 +171,7 @@ impl Rows {
             Some(Err(problem)) => WriteOutcome::Refused(StoreError::Invalid(problem.to_string())),
             row => {
                 let inbox = row.and_then(Result::ok).map(|row| row.inbox).unwrap_or_default();
-                WriteOutcome::Applied(self.put_worker(beaten(heartbeat, inbox)))
+                WriteOutcome::Applied(self.put_worker(heartbeat.row(inbox)))
             }
         }
     }
@@ -183,7 +183,7 @@ impl Rows {
             Some(Ok(row)) if row.incarnation.as_ref() != Some(&heartbeat.incarnation) => WriteOutcome::Conflict(row),
             Some(Ok(row)) => {
                 let inbox = row.inbox.difference(&heartbeat.handled).cloned().collect();
-                WriteOutcome::Applied(self.put_worker(beaten(heartbeat, inbox)))
+                WriteOutcome::Applied(self.put_worker(heartbeat.row(inbox)))
             }
         }
     }
@@ -260,19 +260,6 @@ impl Rows {
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
-}
-
-/// The row after a heartbeat: all that the worker says of itself, and the inbox as others left it.
-fn beaten(heartbeat: &Heartbeat, inbox: BTreeSet<LeaseKey>) -> WorkerRow {
-    let mut row = WorkerRow::new(heartbeat.worker.clone());
-    row.updated = Some(heartbeat.now);
-    row.implementation = Some(heartbeat.implementation.clone());
-    row.heartbeat = Some(heartbeat.count);
-    row.incarnation = Some(heartbeat.incarnation.clone());
-    row.inbox = inbox;
-    row.capacity = Some(heartbeat.capacity);
-    row.zone = heartbeat.zone.clone();
-    row
 }
 
 fn projected(row: &Row, projection: Projection) -> Row {

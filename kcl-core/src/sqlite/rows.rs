@@ -151,7 +151,7 @@ impl Rows<'_> {
         let key = heartbeat.worker.as_str();
         Ok(match self.worker(&heartbeat.worker)? {
             None => {
-                let row = beaten(heartbeat, BTreeSet::new());
+                let row = heartbeat.row(BTreeSet::new());
                 self.insert(key, &encode::worker(&row))?;
                 WriteOutcome::Applied(row)
             }
@@ -161,7 +161,7 @@ impl Rows<'_> {
             ))),
             Some(Ok(row)) => {
                 let inbox = row.inbox.clone();
-                self.replace_worker(&row, beaten(heartbeat, inbox))?
+                self.replace_worker(&row, heartbeat.row(inbox))?
             }
         })
     }
@@ -173,7 +173,7 @@ impl Rows<'_> {
             Some(Ok(row)) if row.incarnation.as_ref() != Some(&heartbeat.incarnation) => WriteOutcome::Conflict(row),
             Some(Ok(row)) => {
                 let inbox = row.inbox.difference(&heartbeat.handled).cloned().collect();
-                self.replace_worker(&row, beaten(heartbeat, inbox))?
+                self.replace_worker(&row, heartbeat.row(inbox))?
             }
         })
     }
@@ -231,19 +231,6 @@ impl Rows<'_> {
         self.connection.prepare_cached("DELETE FROM rows WHERE key = ?1")?.execute([key])?;
         Ok(())
     }
-}
-
-/// The row after a heartbeat: all that the worker says of itself, and the inbox as others left it.
-fn beaten(heartbeat: &Heartbeat, inbox: BTreeSet<LeaseKey>) -> WorkerRow {
-    let mut row = WorkerRow::new(heartbeat.worker.clone());
-    row.updated = Some(heartbeat.now);
-    row.implementation = Some(heartbeat.implementation.clone());
-    row.heartbeat = Some(heartbeat.count);
-    row.incarnation = Some(heartbeat.incarnation.clone());
-    row.inbox = inbox;
-    row.capacity = Some(heartbeat.capacity);
-    row.zone = heartbeat.zone.clone();
-    row
 }
 
 fn text(members: &Members) -> String {

@@ -101,6 +101,22 @@ impl Heartbeat {
     }
 }
 
+impl Heartbeat {
+    /// The row after this heartbeat: all that the worker says of itself, and the inbox as others left it. The reference for
+    /// every store.
+    pub fn row(&self, inbox: BTreeSet<LeaseKey>) -> WorkerRow {
+        let mut row = WorkerRow::new(self.worker.clone());
+        row.updated = Some(self.now);
+        row.implementation = Some(self.implementation.clone());
+        row.heartbeat = Some(self.count);
+        row.incarnation = Some(self.incarnation.clone());
+        row.inbox = inbox;
+        row.capacity = Some(self.capacity);
+        row.zone = self.zone.clone();
+        row
+    }
+}
+
 /// The leader lock, as the KCL stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
