@@ -51,6 +51,8 @@ pub(crate) const LEADER_OWNER: &str = "ownerName";
 pub(crate) const LEADER_DURATION: &str = "leaseDuration";
 pub(crate) const LEADER_VERSION: &str = "recordVersionNumber";
 pub(crate) const LEADER_RELEASED: &str = "isReleased";
+/// The only value of [`LEADER_RELEASED`]; a lock that is held does not have the attribute.
+pub(crate) const RELEASED: &str = "1";
 pub(crate) const LEADER_CYCLE: &str = "k_cycle";
 pub(crate) const LEADER_STANDBY: &str = "k_standby";
 

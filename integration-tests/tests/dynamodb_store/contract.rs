@@ -41,6 +41,10 @@ impl StoreFixture for Fixture {
         Some(Arc::new(self.backend.store()))
     }
 
+    async fn second_fleet(&self) -> Option<Arc<dyn FleetStore>> {
+        Some(Arc::new(self.backend.store()))
+    }
+
     async fn insert_row(&self, row: &Row) -> bool {
         match row {
             Row::Lease(lease) => self.store.create(lease).await == CreateOutcome::Created,

@@ -11,6 +11,7 @@ mod items;
 
 mod contract;
 mod java_rows;
+mod leader;
 mod leases;
 mod lost_answers;
 mod start;

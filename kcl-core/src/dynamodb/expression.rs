@@ -37,6 +37,14 @@ impl Expression {
         self.conditions.push(format!("{name} = {value}"));
     }
 
+    /// The attribute has this value, or is not there if it was not.
+    pub(super) fn require_as_seen(&mut self, attribute: &str, seen: Option<AttributeValue>) {
+        match seen {
+            Some(value) => self.require_equal(attribute, value),
+            None => self.require_absent(attribute),
+        }
+    }
+
     pub(super) fn require_different(&mut self, attribute: &str, value: AttributeValue) {
         let (name, value) = (self.name(attribute), self.value(value));
         self.conditions.push(format!("{name} <> {value}"));
@@ -68,6 +76,13 @@ impl Expression {
     pub(super) fn remove(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.removes.push(name);
+    }
+
+    pub(super) fn set_or_remove(&mut self, attribute: &str, value: Option<AttributeValue>) {
+        match value {
+            Some(value) => self.set(attribute, value),
+            None => self.remove(attribute),
+        }
     }
 
     /// Adds to a number, absent counting as 0, or to a set.

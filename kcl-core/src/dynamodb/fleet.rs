@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::store::DynamoDbStore;
-use super::{read, worker_expression};
+use super::{leader_expression, read, worker_expression};
 use crate::ports::FleetStore;
 use crate::row_names as a;
 use crate::types::{
-    Heartbeat, Incarnation, LeaderRow, LeaseKey, RowProblem, StoreError, WorkerId, WorkerRow, WriteOutcome,
+    Expect, Heartbeat, Incarnation, LeaderRow, LeaseKey, RowProblem, StoreError, WorkerId, WorkerRow, WriteOutcome,
 };
 
 #[async_trait]
@@ -40,7 +40,15 @@ impl FleetStore for DynamoDbStore {
         self.send_update(worker.as_str(), worker_expression::notify(lease), read::worker).await
     }
 
+    async fn remove_worker(&self, seen: &WorkerRow) -> WriteOutcome<WorkerRow> {
+        self.send_delete(seen.worker.as_str(), worker_expression::as_silent_as(seen), read::worker).await
+    }
+
     async fn leader(&self) -> Result<Option<Result<LeaderRow, RowProblem>>, StoreError> {
         Ok(self.item(a::KEY_LEADER).await?.map(|item| read::leader(&item)))
+    }
+
+    async fn write_leader(&self, expected: &Expect<String>, row: &LeaderRow) -> WriteOutcome<LeaderRow> {
+        self.send_update(a::KEY_LEADER, leader_expression::write(expected, row), read::leader).await
     }
 }

@@ -1,7 +1,5 @@
 //! Conditions and changes of leases as requests: [`Condition::holds`] and [`LeaseChange::apply`] in DynamoDB's language.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::expression::Expression;
 use super::write::{self, number, text, text_set};
 use crate::row_names as a;
@@ -96,7 +94,7 @@ fn apply(change: &LeaseChange, expression: &mut Expression) {
     }
     change_pending(&change.pending, expression);
     if let Some(children) = &change.children {
-        set_or_remove(a::CHILDREN, (!children.is_empty()).then(|| text_set(children)), expression);
+        expression.set_or_remove(a::CHILDREN, (!children.is_empty()).then(|| text_set(children)));
     }
     if let Some(range) = change.hash_range {
         expression.set(a::HASH_START, text(range.start().to_string()));
@@ -128,19 +126,12 @@ fn change_pending(change: &Change<PendingCheckpoint>, expression: &mut Expressio
             let (position, sub, state) = write::pending(pending);
             expression.set(a::PENDING, position);
             expression.set(a::PENDING_SUB, sub);
-            set_or_remove(a::PENDING_STATE, state, expression);
+            expression.set_or_remove(a::PENDING_STATE, state);
         }
         Change::Remove => {
             expression.remove(a::PENDING);
             expression.remove(a::PENDING_SUB);
             expression.remove(a::PENDING_STATE);
         }
-    }
-}
-
-fn set_or_remove(attribute: &str, value: Option<AttributeValue>, expression: &mut Expression) {
-    match value {
-        Some(value) => expression.set(attribute, value),
-        None => expression.remove(attribute),
     }
 }

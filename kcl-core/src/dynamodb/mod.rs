@@ -5,9 +5,8 @@
 //!
 //! | file | knows |
 //! |---|---|
-//! | `attributes` | the names in the table; no other file spells one |
 //! | `fields`, `read`, `write` | how an item becomes a value and back |
-//! | `expression`, `lease_expression`, `worker_expression` | how a condition and a change become one request |
+//! | `expression`, `lease_expression`, `worker_expression`, `leader_expression` | how a condition and a change become one request |
 //! | `errors`, `outcome` | whether a failed call may have had an effect |
 //! | `store`, `transaction`, `fleet` | the calls |
 //! | `start`, `table`, `old_fleet` | making the table ready, and refusing one that must not be touched |
@@ -16,6 +15,7 @@ mod errors;
 mod expression;
 mod fields;
 mod fleet;
+mod leader_expression;
 mod lease_expression;
 mod old_fleet;
 mod outcome;

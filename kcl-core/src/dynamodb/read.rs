@@ -195,7 +195,7 @@ fn leader_from(fields: &Fields<'_>) -> Result<LeaderRow, RowProblem> {
     let mut row = LeaderRow::new(owner, Duration::from_millis(millis), version);
     row.released = match fields.text(a::LEADER_RELEASED)? {
         None => false,
-        Some("1") => true,
+        Some(a::RELEASED) => true,
         Some(other) => {
             let problem = format!("{:?} must be \"1\" or absent", shortened(other));
             return Err(fields.problem(a::LEADER_RELEASED, problem));

@@ -1,9 +1,11 @@
 //! Worker rows as requests, in the shape of the KCL's worker metrics.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::expression::Expression;
 use super::write::{empty_map, number, text, text_set};
 use crate::row_names as a;
-use crate::types::{Heartbeat, Incarnation, LeaseKey};
+use crate::types::{Heartbeat, Incarnation, LeaseKey, Timestamp, WorkerRow};
 
 /// The first heartbeat of a process: whatever worker's row was there is taken over, but never a row of another kind.
 pub(super) fn join(heartbeat: &Heartbeat) -> Expression {
@@ -37,6 +39,17 @@ pub(super) fn of_incarnation(incarnation: &Incarnation) -> Expression {
     expression
 }
 
+/// The row is a worker's, and all that moves while a worker lives is as it was seen: `WorkerRow::moved_since` in
+/// DynamoDB's language.
+pub(super) fn as_silent_as(seen: &WorkerRow) -> Expression {
+    let mut expression = Expression::default();
+    expression.require_equal(a::ENTITY_TYPE, text(a::TYPE_WORKER));
+    expression.require_as_seen(a::INCARNATION, seen.incarnation.as_ref().map(|incarnation| text(incarnation.as_str())));
+    expression.require_as_seen(a::HEARTBEAT, seen.heartbeat.map(number));
+    expression.require_as_seen(a::UPDATED, seen.updated.map(seconds));
+    expression
+}
+
 /// A line in the inbox. The conditions keep the write from making a row of its own, which the KCL would read as a lease.
 pub(super) fn notify(lease: &LeaseKey) -> Expression {
     let mut expression = Expression::default();
@@ -47,7 +60,7 @@ pub(super) fn notify(lease: &LeaseKey) -> Expression {
 }
 
 fn set_signs_of_life(heartbeat: &Heartbeat, expression: &mut Expression) {
-    expression.set(a::UPDATED, number(heartbeat.now.as_millis().div_euclid(1000)));
+    expression.set(a::UPDATED, seconds(heartbeat.now));
     expression.set(a::IMPLEMENTATION, text(&heartbeat.implementation));
     expression.set(a::HEARTBEAT, number(heartbeat.count));
     expression.set(a::CAPACITY, number(heartbeat.capacity));
@@ -55,4 +68,9 @@ fn set_signs_of_life(heartbeat: &Heartbeat, expression: &mut Expression) {
         None | Some("") => expression.remove(a::ZONE),
         Some(zone) => expression.set(a::ZONE, text(zone)),
     }
+}
+
+/// The KCL keeps times of worker rows in whole seconds.
+fn seconds(at: Timestamp) -> AttributeValue {
+    number(at.as_millis().div_euclid(1000))
 }

@@ -16,9 +16,9 @@ pub use request::{Call, Operation, Request};
 
 use crate::ports::{FleetStore, LeaseStore, StoreStartError};
 use crate::types::{
-    Condition, CreateOutcome, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken,
-    Projection, Row, RowPage, RowProblem, StoreError, TransactionOutcome, TransactionStep, WorkerId, WorkerRow,
-    WriteOutcome,
+    Condition, CreateOutcome, Expect, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey,
+    PageToken, Projection, Row, RowPage, RowProblem, StoreError, TransactionOutcome, TransactionStep, WorkerId,
+    WorkerRow, WriteOutcome,
 };
 use fault::Script;
 use rows::Rows;
@@ -259,8 +259,17 @@ impl FleetStore for MemoryStore {
         self.write(request, |rows| rows.notify(worker, lease))
     }
 
+    async fn remove_worker(&self, seen: &WorkerRow) -> WriteOutcome<WorkerRow> {
+        self.write(Request::RemoveWorker(Box::new(seen.clone())), |rows| rows.remove_worker(seen))
+    }
+
     async fn leader(&self) -> Result<Option<Result<LeaderRow, RowProblem>>, StoreError> {
         self.read(Request::Leader, Rows::leader)
+    }
+
+    async fn write_leader(&self, expected: &Expect<String>, row: &LeaderRow) -> WriteOutcome<LeaderRow> {
+        let request = Request::WriteLeader { expected: expected.clone(), row: Box::new(row.clone()) };
+        self.write(request, |rows| rows.write_leader(expected, row))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Calls as data: what the log shows, what rules match, and what can land late.
 
 use crate::types::{
-    Condition, Heartbeat, Incarnation, Lease, LeaseChange, LeaseKey, PageToken, Projection, TransactionStep, WorkerId,
+    Condition, Expect, Heartbeat, Incarnation, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken, Projection,
+    TransactionStep, WorkerId, WorkerRow,
 };
 
 use super::Fault;
+use crate::row_names;
 
 /// One logged call.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +80,17 @@ pub enum Request {
         /// The lease to look at.
         lease: LeaseKey,
     },
+    /// `FleetStore::remove_worker`, with the row as it was seen.
+    RemoveWorker(Box<WorkerRow>),
     /// `FleetStore::leader`.
     Leader,
+    /// `FleetStore::write_leader`.
+    WriteLeader {
+        /// The version that the row must have.
+        expected: Expect<String>,
+        /// The row to be.
+        row: Box<LeaderRow>,
+    },
 }
 
 impl Request {
@@ -99,14 +110,17 @@ impl Request {
             Request::Leave { .. } => Operation::Leave,
             Request::Worker(_) => Operation::Worker,
             Request::Notify { .. } => Operation::Notify,
+            Request::RemoveWorker(_) => Operation::RemoveWorker,
             Request::Leader => Operation::Leader,
+            Request::WriteLeader { .. } => Operation::WriteLeader,
         }
     }
 
-    /// Whether the call reads or writes the row with this key. Scans, queries and the leader lock name no row.
+    /// Whether the call reads or writes the row with this key; the leader lock's is `Leader`. Scans and queries name no row.
     pub fn names(&self, key: &str) -> bool {
         match self {
-            Request::Start | Request::Scan { .. } | Request::OwnedBy { .. } | Request::Leader => false,
+            Request::Start | Request::Scan { .. } | Request::OwnedBy { .. } => false,
+            Request::Leader | Request::WriteLeader { .. } => key == row_names::KEY_LEADER,
             Request::Get(row) | Request::Update { key: row, .. } | Request::Delete { key: row, .. } => {
                 row.as_str() == key
             }
@@ -116,6 +130,7 @@ impl Request {
             Request::Leave { worker, .. } | Request::Worker(worker) | Request::Notify { worker, .. } => {
                 worker.as_str() == key
             }
+            Request::RemoveWorker(seen) => seen.worker.as_str() == key,
         }
     }
 }
@@ -150,6 +165,10 @@ pub enum Operation {
     Worker,
     /// `FleetStore::notify`.
     Notify,
+    /// `FleetStore::remove_worker`.
+    RemoveWorker,
     /// `FleetStore::leader`.
     Leader,
+    /// `FleetStore::write_leader`.
+    WriteLeader,
 }

@@ -7,8 +7,8 @@ use std::ops::Bound;
 use super::request::Request;
 use crate::row_names;
 use crate::types::{
-    Condition, CreateOutcome, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken,
-    Projection, Row, RowPage, RowProblem, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome,
+    Condition, CreateOutcome, Expect, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey,
+    PageToken, Projection, Row, RowPage, RowProblem, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome,
     TransactionStep, WorkerId, WorkerRow, WriteOutcome,
 };
 
@@ -41,6 +41,8 @@ impl Rows {
             Request::Heartbeat(heartbeat) => drop(self.heartbeat(heartbeat)),
             Request::Leave { worker, incarnation } => drop(self.leave(worker, incarnation)),
             Request::Notify { worker, lease } => drop(self.notify(worker, lease)),
+            Request::RemoveWorker(seen) => drop(self.remove_worker(seen)),
+            Request::WriteLeader { expected, row } => drop(self.write_leader(expected, row)),
             Request::Start
             | Request::Scan { .. }
             | Request::OwnedBy { .. }
@@ -212,12 +214,38 @@ impl Rows {
         }
     }
 
+    pub(super) fn remove_worker(&mut self, seen: &WorkerRow) -> WriteOutcome<WorkerRow> {
+        match self.worker(&seen.worker) {
+            None => WriteOutcome::Missing,
+            Some(Err(problem)) => WriteOutcome::Unreadable(problem),
+            Some(Ok(row)) if row.moved_since(seen) => WriteOutcome::Conflict(row),
+            Some(Ok(row)) => {
+                self.rows.remove(seen.worker.as_str());
+                WriteOutcome::Applied(row)
+            }
+        }
+    }
+
     pub(super) fn leader(&self) -> Option<Result<LeaderRow, RowProblem>> {
         Some(match &self.rows.get(row_names::KEY_LEADER)?.content {
             Ok(Row::Leader(row)) => Ok(row.clone()),
             Ok(other) => Err(not_a(other, "leader lock")),
             Err(problem) => Err(problem.clone()),
         })
+    }
+
+    pub(super) fn write_leader(&mut self, expected: &Expect<String>, row: &LeaderRow) -> WriteOutcome<LeaderRow> {
+        match (self.leader(), expected) {
+            (None, Expect::Is(_)) => return WriteOutcome::Missing,
+            (Some(Err(problem)), _) => return WriteOutcome::Unreadable(problem),
+            (Some(Ok(found)), Expect::Absent) => return WriteOutcome::Conflict(found),
+            (Some(Ok(found)), Expect::Is(version)) if found.version != *version => {
+                return WriteOutcome::Conflict(found);
+            }
+            (None, Expect::Absent) | (Some(Ok(_)), Expect::Is(_)) => {}
+        }
+        self.put(Row::Leader(row.clone()));
+        WriteOutcome::Applied(row.clone())
     }
 
     pub(super) fn put(&mut self, row: Row) {

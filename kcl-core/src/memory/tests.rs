@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures_util::FutureExt;
 
 use super::*;
@@ -86,6 +88,26 @@ fn late_requests_land_when_told() {
     assert_eq!(store.land_late(), 1);
     assert_eq!(store.rows(), []);
     assert_eq!(store.land_late(), 0);
+}
+
+#[test]
+fn writes_of_the_lock_and_of_dead_workers_land_late_or_are_lost_as_others_are() {
+    let store = MemoryStore::new();
+    let lock = |version: &str| LeaderRow::new("w-1".parse().unwrap(), Duration::from_secs(12), version);
+    let write = |expected: Expect<String>, row| store.write_leader(&expected, &row).now_or_never().unwrap();
+    store.script(FaultRule::new(Fault::Late { before_call: Some(1) }).row("Leader"));
+    assert!(matches!(write(Expect::Absent, lock("v-1")), WriteOutcome::Unknown(_)));
+    // The repetition keeps its condition, and the row in the answer settles what happened.
+    assert_eq!(write(Expect::Absent, lock("v-1")), WriteOutcome::Conflict(lock("v-1")));
+    store.script(FaultRule::new(Fault::LoseAnswer).on(Operation::WriteLeader));
+    assert!(matches!(write(Expect::Is("v-1".into()), lock("v-2")), WriteOutcome::Unknown(_)));
+    assert_eq!(store.leader().now_or_never().unwrap(), Ok(Some(Ok(lock("v-2")))));
+
+    let dead = WorkerRow::new("w-2".parse().unwrap());
+    store.put_row(Row::Worker(Box::new(dead.clone())));
+    store.script(FaultRule::new(Fault::Late { before_call: None }).on(Operation::RemoveWorker).row("w-2"));
+    assert!(matches!(store.remove_worker(&dead).now_or_never().unwrap(), WriteOutcome::Unknown(_)));
+    assert_eq!((store.rows().len(), store.land_late(), store.rows().len()), (2, 1, 1));
 }
 
 #[test]

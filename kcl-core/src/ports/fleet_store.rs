@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::types::{
-    Heartbeat, Incarnation, LeaderRow, LeaseKey, RowProblem, StoreError, WorkerId, WorkerRow, WriteOutcome,
+    Expect, Heartbeat, Incarnation, LeaderRow, LeaseKey, RowProblem, StoreError, WorkerId, WorkerRow, WriteOutcome,
 };
 
 /// Worker rows and the leader row. In KCL 3.5's single table they stand beside the leases, and a scan of the
@@ -14,7 +14,9 @@ use crate::types::{
 ///
 /// # Contract
 /// The outcomes mean what they mean for leases. Inboxes are sets: adding a key twice is adding it once. `lut`, the time of the
-/// last update, has whole seconds, as the KCL has it. A heartbeat without a zone removes the zone.
+/// last update, has whole seconds, as the KCL has it. A heartbeat without a zone removes the zone. Attributes that the store
+/// does not know survive every write, those of the leader row too; a Java leader that takes the lock replaces the whole row,
+/// and with it goes what this library adds.
 #[async_trait]
 pub trait FleetStore: Debug + Send + Sync + 'static {
     /// Writes the first heartbeat of a process, whoever's row was there before: a restarted worker takes over its own id,
@@ -40,9 +42,23 @@ pub trait FleetStore: Debug + Send + Sync + 'static {
     /// write would make a row that KCL reads as a lease): else `Missing`, or `Conflict` for a foreign row.
     async fn notify(&self, worker: &WorkerId, lease: &LeaseKey) -> WriteOutcome<WorkerRow>;
 
+    /// Removes the row of another worker that died, if it gave no sign of life since it was `seen`
+    /// ([`WorkerRow::moved_since`] is the reference): else `Conflict` with the row, and the worker is not dead. Never
+    /// removes a row of another kind, which is `Unreadable`.
+    async fn remove_worker(&self, seen: &WorkerRow) -> WriteOutcome<WorkerRow>;
+
     /// The leader lock, read consistently. `Ok(None)` if there is none; an unreadable row is `Ok(Some(Err(..)))`.
     ///
     /// # Errors
     /// [`StoreError`] if the row could not be fetched.
     async fn leader(&self) -> Result<Option<Result<LeaderRow, RowProblem>>, StoreError>;
+
+    /// Writes the leader lock, all of it, if its `recordVersionNumber` is the expected one, or if there is no row and none is
+    /// expected: takes, renews and releases are one call. Of n writers that expect the same exactly one wins, as long as
+    /// each brings a version that nobody had before.
+    ///
+    /// `Conflict` carries the row as it was. `Missing` means that a version was expected and there is no row. A row that
+    /// cannot be read stays as it is (`Unreadable`), whatever was expected. A release is a row with
+    /// [`released`](LeaderRow::released): the lock is then free at once, to the KCL's workers as well.
+    async fn write_leader(&self, expected: &Expect<String>, row: &LeaderRow) -> WriteOutcome<LeaderRow>;
 }

@@ -168,7 +168,7 @@ fn leader_from(document: &Document<'_>) -> Result<LeaderRow, RowProblem> {
     let mut row = LeaderRow::new(owner, duration, version);
     row.released = match document.text(a::LEADER_RELEASED)? {
         None => false,
-        Some("1") => true,
+        Some(a::RELEASED) => true,
         Some(other) => {
             return Err(document.problem(a::LEADER_RELEASED, format!("{other:?} must be \"1\" or absent")));
         }

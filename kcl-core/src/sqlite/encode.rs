@@ -3,10 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::row_names as a;
-use crate::types::{Checkpoint, Lease, WorkerRow};
-
-#[cfg(test)]
-use crate::types::LeaderRow;
+use crate::types::{Checkpoint, LeaderRow, Lease, WorkerRow};
 
 /// The members of a row that this library knows; `null` where the row has nothing.
 pub(super) type Members = Map<String, Value>;
@@ -63,15 +60,13 @@ pub(super) fn worker(row: &WorkerRow) -> Members {
     ])
 }
 
-/// The leader lock has no writer in the store yet; tests write it.
-#[cfg(test)]
 pub(super) fn leader(row: &LeaderRow) -> Members {
     members([
         (a::ENTITY_TYPE, json!(a::TYPE_LEADER)),
         (a::LEADER_OWNER, json!(row.owner)),
         (a::LEADER_DURATION, json!(row.lease_duration.as_millis().to_string())),
         (a::LEADER_VERSION, json!(row.version)),
-        (a::LEADER_RELEASED, json!(row.released.then_some("1"))),
+        (a::LEADER_RELEASED, json!(row.released.then_some(a::RELEASED))),
         (a::LEADER_CYCLE, json!(row.cycle)),
         (a::LEADER_STANDBY, json!(row.standby)),
     ])

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 
 use crate::ports::{FleetStore, LeaseStore, StoreStartError};
 use crate::types::{
-    Condition, CreateOutcome, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken,
-    Projection, RowPage, RowProblem, StoreError, TransactionOutcome, TransactionStep, WorkerId, WorkerRow,
+    Condition, CreateOutcome, Expect, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey,
+    PageToken, Projection, RowPage, RowProblem, StoreError, TransactionOutcome, TransactionStep, WorkerId, WorkerRow,
     WriteOutcome,
 };
 use error::Failed;
@@ -156,8 +156,18 @@ impl FleetStore for SqliteStore {
         self.write(move |rows| rows.notify(&worker, &lease)).await
     }
 
+    async fn remove_worker(&self, seen: &WorkerRow) -> WriteOutcome<WorkerRow> {
+        let seen = seen.clone();
+        self.write(move |rows| rows.remove_worker(&seen)).await
+    }
+
     async fn leader(&self) -> Result<Option<Result<LeaderRow, RowProblem>>, StoreError> {
         self.read(|rows| rows.leader()).await
+    }
+
+    async fn write_leader(&self, expected: &Expect<String>, row: &LeaderRow) -> WriteOutcome<LeaderRow> {
+        let (expected, row) = (expected.clone(), row.clone());
+        self.write(move |rows| rows.write_leader(&expected, row)).await
     }
 }
 

@@ -9,9 +9,9 @@ use super::document::Document;
 use super::encode::{self, Members};
 use crate::row_names as a;
 use crate::types::{
-    Condition, CreateOutcome, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey, PageToken,
-    Projection, RowPage, RowProblem, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome, TransactionStep,
-    WorkerId, WorkerRow, WriteOutcome,
+    Condition, CreateOutcome, Expect, Heartbeat, Incarnation, KeyPage, LeaderRow, Lease, LeaseChange, LeaseKey,
+    PageToken, Projection, RowPage, RowProblem, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome,
+    TransactionStep, WorkerId, WorkerRow, WriteOutcome,
 };
 
 /// The rows as one transaction sees them. A write runs in an immediate transaction: between its read and its write nobody
@@ -201,6 +201,35 @@ impl Rows<'_> {
                 self.replace_worker(&row, changed)?
             }
         })
+    }
+
+    pub(super) fn remove_worker(&self, seen: &WorkerRow) -> Sqlite<WriteOutcome<WorkerRow>> {
+        Ok(match self.worker(&seen.worker)? {
+            None => WriteOutcome::Missing,
+            Some(Err(problem)) => WriteOutcome::Unreadable(problem),
+            Some(Ok(row)) if row.moved_since(seen) => WriteOutcome::Conflict(row),
+            Some(Ok(row)) => {
+                self.remove(seen.worker.as_str())?;
+                WriteOutcome::Applied(row)
+            }
+        })
+    }
+
+    pub(super) fn write_leader(&self, expected: &Expect<String>, row: LeaderRow) -> Sqlite<WriteOutcome<LeaderRow>> {
+        let members = encode::leader(&row);
+        match (self.leader()?, expected) {
+            (None, Expect::Is(_)) => return Ok(WriteOutcome::Missing),
+            (Some(Err(problem)), _) => return Ok(WriteOutcome::Unreadable(problem)),
+            (Some(Ok(found)), Expect::Absent) => return Ok(WriteOutcome::Conflict(found)),
+            (Some(Ok(found)), Expect::Is(version)) if found.version != *version => {
+                return Ok(WriteOutcome::Conflict(found));
+            }
+            (None, Expect::Absent) => drop(self.insert(a::KEY_LEADER, &members)?),
+            (Some(Ok(found)), Expect::Is(_)) => {
+                self.merge(a::KEY_LEADER, &encode::patch(&encode::leader(&found), &members))?;
+            }
+        }
+        Ok(WriteOutcome::Applied(row))
     }
 
     fn replace_worker(&self, before: &WorkerRow, after: WorkerRow) -> Sqlite<WriteOutcome<WorkerRow>> {

@@ -46,6 +46,13 @@ impl WorkerRow {
         (self.heartbeat, self.updated)
     }
 
+    /// Whether the worker gave a sign of life after its row was `seen`: another process, heartbeat or time of update. The
+    /// reference for every store. Times count in whole seconds, as rows have them.
+    pub fn moved_since(&self, seen: &WorkerRow) -> bool {
+        let seconds = |row: &WorkerRow| row.updated.map(|at| at.as_millis().div_euclid(1_000));
+        self.incarnation != seen.incarnation || self.heartbeat != seen.heartbeat || seconds(self) != seconds(seen)
+    }
+
     /// Whether a worker of this library wrote the row.
     pub fn is_ours(&self) -> bool {
         self.implementation.is_some()
@@ -123,9 +130,9 @@ impl Heartbeat {
 pub struct LeaderRow {
     /// `ownerName`.
     pub owner: WorkerId,
-    /// `leaseDuration`, stored in milliseconds.
+    /// `leaseDuration`, stored in whole milliseconds.
     pub lease_duration: std::time::Duration,
-    /// `recordVersionNumber`: changes with every renewal.
+    /// `recordVersionNumber`: changes with every renewal. Not empty.
     pub version: String,
     /// `isReleased`.
     pub released: bool,

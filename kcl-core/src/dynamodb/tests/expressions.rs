@@ -1,13 +1,15 @@
 //! Conditions and changes as DynamoDB is told them.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 
 use crate::dynamodb::expression::Expression;
-use crate::dynamodb::{lease_expression, worker_expression};
+use crate::dynamodb::{leader_expression, lease_expression, worker_expression};
 use crate::types::{
-    Change, Checkpoint, Condition, Epoch, Expect, HashRange, Heartbeat, Incarnation, LeaseChange, LeaseKey,
-    OwnerSwitches, PendingCheckpoint, RecordPosition, Throughput, Timestamp,
+    Change, Checkpoint, Condition, Epoch, Expect, HashRange, Heartbeat, Incarnation, LeaderRow, LeaseChange, LeaseKey,
+    OwnerSwitches, PendingCheckpoint, RecordPosition, Throughput, Timestamp, WorkerRow,
 };
 
 const LEASE: &str = "attribute_exists(leaseKey) AND (attribute_not_exists(entityType) OR entityType = LEASE) AND \
@@ -157,6 +159,47 @@ fn worker_rows_look_like_worker_metrics_of_the_kcl() {
     let notice = worker_expression::notify(&key("shardId-3"));
     assert_eq!(condition(&notice), "entityType = WORKER_METRIC_STATS AND attribute_exists(k_impl)");
     assert_eq!(update(&notice), "ADD k_inbox {shardId-3}");
+}
+
+#[test]
+fn a_dead_worker_is_removed_only_if_nothing_of_it_moved() {
+    let incarnation = Incarnation::new("i-1").unwrap();
+    let seen = Heartbeat::new("w-1".parse().unwrap(), incarnation, "kcl-core/1", 4, Timestamp::from_millis(1_999));
+    let seen = seen.row([].into());
+    assert_eq!(
+        condition(&worker_expression::as_silent_as(&seen)),
+        "entityType = WORKER_METRIC_STATS AND k_inc = i-1 AND k_hb = 4 AND lut = 1"
+    );
+    assert_eq!(
+        condition(&worker_expression::as_silent_as(&WorkerRow::new("w-java".parse().unwrap()))),
+        "entityType = WORKER_METRIC_STATS AND attribute_not_exists(k_inc) AND attribute_not_exists(k_hb) \
+         AND attribute_not_exists(lut)"
+    );
+}
+
+#[test]
+fn the_lock_looks_like_the_one_of_the_kcl() {
+    let mut row = LeaderRow::new("w-1".parse().unwrap(), Duration::from_secs(12), "v-2");
+    let first = leader_expression::write(&Expect::Absent, &row);
+    assert_eq!(condition(&first), "attribute_not_exists(leaseKey)");
+    assert_eq!(
+        update(&first),
+        "SET entityType = LEADER, ownerName = w-1, leaseDuration = 12000, recordVersionNumber = v-2 \
+         REMOVE isReleased, k_cycle, k_standby"
+    );
+    (row.released, row.cycle, row.standby) = (true, Some(7), Some("w-2".parse().unwrap()));
+    let release = leader_expression::write(&Expect::Is("v-1".to_owned()), &row);
+    assert_eq!(
+        condition(&release),
+        "recordVersionNumber = v-1 AND (attribute_not_exists(entityType) OR entityType = LEADER) \
+         AND attribute_type(ownerName, S) AND attribute_type(leaseDuration, S) \
+         AND (attribute_not_exists(isReleased) OR isReleased = 1)"
+    );
+    assert_eq!(
+        update(&release),
+        "SET entityType = LEADER, ownerName = w-1, leaseDuration = 12000, recordVersionNumber = v-2, isReleased = 1, \
+         k_cycle = 7, k_standby = w-2"
+    );
 }
 
 #[test]

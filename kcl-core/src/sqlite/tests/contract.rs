@@ -39,6 +39,12 @@ impl StoreFixture for Fixture {
         Some(Arc::new(SqliteStore::open(self.store.path()).unwrap()))
     }
 
+    async fn second_fleet(&self) -> Option<Arc<dyn FleetStore>> {
+        let store = SqliteStore::open(self.store.path()).unwrap();
+        store.start().await.unwrap();
+        Some(Arc::new(store))
+    }
+
     async fn insert_row(&self, row: &Row) -> bool {
         let (key, members) = match row {
             Row::Lease(lease) => (lease.key.as_str(), encode::lease(lease)),

@@ -29,6 +29,11 @@ pub trait StoreFixture: Send + Sync {
         None
     }
 
+    /// Another fleet store over the same table, as another process would have it, ready to be used.
+    async fn second_fleet(&self) -> Option<Arc<dyn FleetStore>> {
+        None
+    }
+
     /// Puts a row of any kind into the table, as another library would, in place of the one with its key. `false` if that
     /// cannot be done.
     async fn insert_row(&self, row: &Row) -> bool {
@@ -97,6 +102,10 @@ impl StoreFixture for MemoryFixture {
 
     fn second_handle(&self) -> Option<Arc<dyn LeaseStore>> {
         self.leases()
+    }
+
+    async fn second_fleet(&self) -> Option<Arc<dyn FleetStore>> {
+        self.fleet()
     }
 
     async fn insert_row(&self, row: &Row) -> bool {

@@ -1,12 +1,10 @@
 //! Workers' rows, their inboxes, and the leader row.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 
 use super::support::{applied, bare, conflict, create, fleet_of, insert, key, leases_of, read, worker};
 use super::{Case, Skipped, StoreFixture, Verdict, cases};
-use crate::types::{Heartbeat, Incarnation, LeaderRow, LeaseKey, Row, StoreError, Timestamp, WorkerRow, WriteOutcome};
+use crate::types::{Heartbeat, Incarnation, LeaseKey, Row, StoreError, Timestamp, WorkerRow, WriteOutcome};
 
 pub(super) const CASES: &[Case] = cases![
     a_first_heartbeat_writes_all_that_the_worker_says,
@@ -20,7 +18,9 @@ pub(super) const CASES: &[Case] = cases![
     a_worker_takes_over_a_foreign_row_with_its_id,
     unknown_attributes_survive_heartbeats,
     a_lease_is_no_worker,
-    the_leader_row_is_read,
+    a_worker_that_died_is_removed,
+    a_worker_that_moved_is_not_removed,
+    a_row_without_any_sign_of_life_is_removed,
 ];
 
 fn heartbeat(id: &str, incarnation: &str, count: u64) -> Heartbeat {
@@ -79,6 +79,7 @@ async fn a_worker_that_is_not_there_is_missing_and_nothing_creates_it(fixture: &
     assert_eq!(fleet.heartbeat(&first).await, WriteOutcome::Missing);
     assert_eq!(fleet.leave(&first.worker, &first.incarnation).await, WriteOutcome::Missing);
     assert_eq!(fleet.notify(&first.worker, &key("a")).await, WriteOutcome::Missing);
+    assert_eq!(fleet.remove_worker(&row_of(&first)).await, WriteOutcome::Missing);
     assert_eq!(fleet.worker(&first.worker).await, Ok(None), "KCL would read such a row as a lease");
     Ok(())
 }
@@ -197,6 +198,8 @@ async fn a_lease_is_no_worker(fixture: &dyn StoreFixture) -> Verdict {
         fleet.heartbeat(&first).await,
         fleet.leave(&first.worker, &first.incarnation).await,
         fleet.notify(&first.worker, &key("a")).await,
+        fleet.remove_worker(&row_of(&first)).await,
+        fleet.remove_worker(&WorkerRow::new(first.worker.clone())).await,
     ] {
         assert!(matches!(outcome, WriteOutcome::Unreadable(_)), "{outcome:?}");
     }
@@ -205,14 +208,49 @@ async fn a_lease_is_no_worker(fixture: &dyn StoreFixture) -> Verdict {
     Ok(())
 }
 
-async fn the_leader_row_is_read(fixture: &dyn StoreFixture) -> Verdict {
+async fn a_worker_that_died_is_removed(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
-    assert_eq!(fleet.leader().await, Ok(None));
-    let mut row = LeaderRow::new(worker("w-1"), Duration::from_millis(12_345), "8a1c");
-    insert(fixture, Row::Leader(row.clone())).await?;
-    assert_eq!(fleet.leader().await, Ok(Some(Ok(row.clone()))), "as a Java leader writes it");
-    (row.released, row.cycle, row.standby) = (true, Some(42), Some(worker("w-2")));
-    insert(fixture, Row::Leader(row.clone())).await?;
-    assert_eq!(fleet.leader().await, Ok(Some(Ok(row))));
+    let (dead, alive) = (heartbeat("w-1", "i-1", 1), heartbeat("w-2", "i-1", 1));
+    for first in [&dead, &alive] {
+        applied(fleet.join(first).await);
+    }
+    // Others write into its inbox, which is no sign of life.
+    let removed = applied(fleet.notify(&dead.worker, &key("a")).await);
+    assert_eq!(applied(fleet.remove_worker(&row_of(&dead)).await), removed);
+    assert_eq!(fleet.worker(&dead.worker).await, Ok(None));
+    assert_eq!(fleet.remove_worker(&row_of(&dead)).await, WriteOutcome::Missing);
+    assert_eq!(fleet.worker(&alive.worker).await, Ok(Some(Ok(row_of(&alive)))), "only this row goes");
+    let java = foreign("w-java");
+    insert(fixture, Row::Worker(Box::new(java.clone()))).await?;
+    assert_eq!(applied(fleet.remove_worker(&java).await), java);
+    Ok(())
+}
+
+async fn a_worker_that_moved_is_not_removed(fixture: &dyn StoreFixture) -> Verdict {
+    let fleet = fleet_of(fixture)?;
+    let seen = row_of(&heartbeat("w-1", "i-1", 1));
+    // The next heartbeat; a restart that begins to count anew; the same count at another time.
+    let mut later = heartbeat("w-1", "i-1", 1);
+    later.now = Timestamp::from_millis(later.now.as_millis() + 1_000);
+    for moved in [heartbeat("w-1", "i-1", 2), heartbeat("w-1", "i-2", 1), later] {
+        let row = applied(fleet.join(&moved).await);
+        assert_eq!(conflict(fleet.remove_worker(&seen).await), row);
+        assert_eq!(conflict(fleet.remove_worker(&WorkerRow::new(seen.worker.clone())).await), row);
+        assert_eq!(fleet.worker(&seen.worker).await, Ok(Some(Ok(row))));
+    }
+    let mut java = foreign("w-java");
+    insert(fixture, Row::Worker(Box::new(java.clone()))).await?;
+    let row = java.clone();
+    java.updated = java.updated.map(|at| Timestamp::from_millis(at.as_millis() - 1_000));
+    assert_eq!(conflict(fleet.remove_worker(&java).await), row);
+    Ok(())
+}
+
+async fn a_row_without_any_sign_of_life_is_removed(fixture: &dyn StoreFixture) -> Verdict {
+    let fleet = fleet_of(fixture)?;
+    let bare = WorkerRow::new(worker("w-1"));
+    insert(fixture, Row::Worker(Box::new(bare.clone()))).await?;
+    assert_eq!(applied(fleet.remove_worker(&bare).await), bare);
+    assert_eq!(fleet.worker(&bare.worker).await, Ok(None));
     Ok(())
 }

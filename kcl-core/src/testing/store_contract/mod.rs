@@ -2,6 +2,7 @@
 
 mod fixture;
 mod fleet;
+mod leader;
 mod leases;
 mod races;
 mod reference;
@@ -67,7 +68,7 @@ pub fn lease_store_cases() -> Vec<Case> {
 
 /// What every [`FleetStore`] must do.
 pub fn fleet_store_cases() -> Vec<Case> {
-    fleet::CASES.to_vec()
+    [fleet::CASES, leader::CASES].concat()
 }
 
 /// Runs all [`lease_store_cases`], each on a fixture of its own that `make` makes, one after the other. Returns the cases
