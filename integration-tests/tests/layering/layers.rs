@@ -39,8 +39,8 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "testing",
-        &["types", "ports", "settings", "memory"],
-        "what users test their own parts with knows the seams, not what is behind them",
+        &["types", "ports", "settings", "memory", "plan"],
+        "what users test their own parts with knows the seams, and the decisions that checkers explore",
     ),
     layer(
         "worker",

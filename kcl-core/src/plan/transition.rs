@@ -52,7 +52,7 @@ pub(crate) fn assign(seen: &Lease, to: &WorkerId) -> LeaseWrite {
 ///
 /// Counter and epoch stay as they are, and the counter is not asked for: the holder keeps writing under both, and one that
 /// renews at this moment is asked all the same. That it has not begun another tenure meanwhile, the epoch says.
-#[cfg_attr(not(test), expect(dead_code, reason = "hand-offs come with the leader"))]
+#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn ask_to_hand_over(seen: &Lease, to: &WorkerId) -> Option<LeaseWrite> {
     let holder = seen.owner.as_ref().filter(|owner| *owner != to && seen.checkpoint_owner.is_none())?;
     if seen.is_ended() {
@@ -73,7 +73,7 @@ pub(crate) fn ask_to_hand_over(seen: &Lease, to: &WorkerId) -> Option<LeaseWrite
 /// `None` if none is pending.
 ///
 /// The checkpoint stays: whoever completes knows no better one. The holder must not have written since it was seen.
-#[cfg_attr(not(test), expect(dead_code, reason = "hand-offs come with the leader"))]
+#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn complete_hand_over(seen: &Lease) -> Option<LeaseWrite> {
     seen.checkpoint_owner.as_ref()?;
     let mut write = as_seen(seen);
@@ -161,7 +161,7 @@ pub(crate) fn release(
 
 /// Give the lease to a named successor, with the last checkpoint. Where a hand-off is pending, its successor is named in
 /// the row already and stays.
-#[cfg_attr(not(test), expect(dead_code, reason = "hand-offs come with the leader"))]
+#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn hand_over(
     confirmed: &Lease,
     me: &WorkerId,

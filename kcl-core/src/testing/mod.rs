@@ -1,6 +1,7 @@
 //! Conformance suites and doubles for tests of your own stores, sources and processors.
 
 mod manual_clock;
+pub mod protocol;
 mod scripted_source;
 mod store_contract;
 
