@@ -161,7 +161,6 @@ pub(crate) fn release(
 
 /// Give the lease to a named successor, with the last checkpoint. Where a hand-off is pending, its successor is named in
 /// the row already and stays.
-#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn hand_over(
     confirmed: &Lease,
     me: &WorkerId,

@@ -21,7 +21,7 @@ use crate::plan::holding::Farewell;
 use crate::plan::transition;
 use crate::settings::InitialPosition;
 use crate::shard::machine::{Finish, StopReason};
-use crate::types::{LeaseKey, Moment, Projection, ShardRef};
+use crate::types::{Lease, LeaseKey, Moment, Projection, ShardRef};
 
 /// What was left undone when the worker stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,11 +102,22 @@ impl Assigner {
         };
         let now = context.clock.now();
         self.view.observe(rows, now);
+        self.learn().await;
         let plan = self.propose(now);
         if !plan.steps.is_empty() {
             tracing::info!(worker_id = %context.worker, %plan, "assignment planned");
         }
         self.act(plan).await;
+    }
+
+    /// Rows that ask us to hand over are passed on at once; a renewal would fail on them only later.
+    async fn learn(&mut self) {
+        let me = Some(&self.context.worker);
+        let leases = self.view.leases.values().map(|seen| &seen.lease);
+        let asks = |lease: &&Lease| lease.checkpoint_owner.as_ref() == me && self.running.contains_key(&lease.key);
+        for lease in leases.filter(asks).cloned().collect::<Vec<_>>() {
+            self.keeper.learn(lease).await;
+        }
     }
 
     fn propose(&self, now: Moment) -> Plan {
@@ -146,7 +157,7 @@ impl Assigner {
     fn release(&self, lease: &LeaseKey) {
         let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
         if let Some(running) = self.running.get(lease) {
-            running.stop.ask(StopReason::OverShare, deadline);
+            running.stop.ask(StopReason::OverShare, deadline, None);
         }
     }
 
@@ -211,7 +222,7 @@ impl Assigner {
     async fn drain(mut self) -> Drained {
         let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
         for running in self.running.values() {
-            running.stop.ask(StopReason::Shutdown, deadline);
+            running.stop.ask(StopReason::Shutdown, deadline, None);
         }
         let mut drained = Drained::default();
         while let Some(finished) = self.finished.next().await {

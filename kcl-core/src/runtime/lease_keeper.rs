@@ -19,7 +19,7 @@ use crate::error::WorkerError;
 use crate::plan::holding::{Farewell, Holding, News, TenureEnd};
 use crate::plan::transition::{self, LeaseWrite};
 use crate::ports::{CheckpointError, LeaseLostReason};
-use crate::types::{Backoff, CreateOutcome, Lease, LeaseKey, Moment, RecordPosition, Tenure, WriteOutcome};
+use crate::types::{Backoff, CreateOutcome, Lease, LeaseKey, Moment, RecordPosition, Tenure, WorkerId, WriteOutcome};
 
 /// A tenure that began, and the row that began it: its checkpoint is where reading starts.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ enum Command {
     Begin { key: LeaseKey, write: Box<LeaseWrite>, reply: oneshot::Sender<Result<Grant, String>> },
     Flush { tenure: Tenure, reply: Option<FlushReply> },
     Farewell { tenure: Tenure, farewell: Farewell, reply: oneshot::Sender<Result<(), LeaseLostReason>> },
+    Learn { row: Box<Lease> },
 }
 
 /// A cheap handle on the lease keeper.
@@ -86,6 +87,12 @@ impl LeaseKeeper {
         let _the_renewal_will_do = self.commands.try_send(Command::Flush { tenure: tenure.clone(), reply: None });
     }
 
+    /// Passes on a row that was read and that names this worker as the one who should hand over: its shard task hears of it
+    /// before a renewal fails on it. A row that says nothing new is ignored.
+    pub(crate) async fn learn(&self, row: Lease) {
+        let _the_worker_ends = self.commands.send(Command::Learn { row: Box::new(row) }).await;
+    }
+
     /// Ends a tenure, with everything that is completed stored in the same write.
     pub(crate) async fn farewell(&self, shared: &SharedTenure, farewell: Farewell) -> Result<(), LeaseLostReason> {
         let (reply, answer) = oneshot::channel();
@@ -114,6 +121,7 @@ enum Answer {
     Begun { key: LeaseKey, outcome: WriteOutcome },
     Written { tenure: Tenure, outcome: WriteOutcome },
     Restored { last: Lease, failures: u32, outcome: CreateOutcome },
+    Noticed,
 }
 
 struct Keeper {
@@ -160,7 +168,17 @@ impl Keeper {
                 }
                 None => drop(reply),
             },
+            Command::Learn { row } => self.learn(*row, now),
         }
+    }
+
+    fn learn(&mut self, row: Lease, now: Moment) {
+        let key = row.key.clone();
+        let Some(held) = self.tenures.get_mut(&key) else { return };
+        for news in held.holding.learn(row, now) {
+            self.handle_news(&key, news);
+        }
+        self.visit(&key, now);
     }
 
     fn current(&mut self, tenure: &Tenure) -> Option<&mut Held> {
@@ -210,6 +228,7 @@ impl Keeper {
         match answer {
             Answer::Begun { key, outcome } => self.begun(key, outcome, now),
             Answer::Restored { last, failures, outcome } => self.restored(last, failures, outcome),
+            Answer::Noticed => {}
             Answer::Written { tenure, outcome } => {
                 if matches!(outcome, WriteOutcome::Refused(_) | WriteOutcome::Unknown(_)) {
                     self.context.metrics.lease_write_failures.increment(1);
@@ -325,7 +344,10 @@ impl Keeper {
                 held.answer_flushes();
             }
             News::HandOverAsked => held.shared.ask_to_hand_over(),
-            News::Gone => self.forget(key, None),
+            News::Gone { successor } => {
+                self.forget(key, None);
+                self.under_way.extend(successor.map(|to| notice(Arc::clone(&self.context), to, key.clone())));
+            }
             News::Ended(end) => {
                 let last = (end == TenureEnd::RowMissing).then(|| held.holding.row().clone());
                 self.forget(key, Some(lost_reason(end)));
@@ -416,6 +438,33 @@ impl Held {
         }
     }
 }
+
+/// Puts a lease into the inbox of the worker that its row names now, so that it begins at once. Only a hint: whoever misses
+/// it finds the row in the index, or the leader does.
+fn notice(context: Arc<Context>, to: WorkerId, key: LeaseKey) -> BoxFuture<'static, Answer> {
+    let notice = async move {
+        let backoff = Backoff { first: context.settings.timings.attempt / 5, most: context.settings.timings.attempt };
+        for failures in 1..=NOTICES {
+            match context.attempt(context.fleet.notify(&to, &key)).await {
+                WriteOutcome::Applied(_) => break,
+                WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) if error.is_retryable() => {
+                    tracing::debug!(lease_key = %key, worker_id = %to, %error, "the successor was not told yet");
+                    let pause = backoff.delay(failures, context.random());
+                    context.clock.sleep_until(context.clock.now() + pause).await;
+                }
+                other => {
+                    tracing::debug!(lease_key = %key, worker_id = %to, outcome = ?other, "the successor has no inbox");
+                    break;
+                }
+            }
+        }
+        Answer::Noticed
+    };
+    Box::pin(notice)
+}
+
+/// How often a notice is tried.
+const NOTICES: u32 = 3;
 
 async fn sleep_until(context: &Context, moment: Option<Moment>) {
     if let Some(moment) = moment {

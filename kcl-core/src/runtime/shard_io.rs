@@ -14,7 +14,7 @@ use super::tenure::SharedTenure;
 use crate::plan::holding::Farewell;
 use crate::ports::{Fetched, LeaseLostReason, ReadError, ShardReader};
 use crate::shard::machine::Proof;
-use crate::types::{ChildShard, Lease, Shard, ShardRef};
+use crate::types::{ChildShard, Lease, Shard, ShardRef, WorkerId};
 
 /// What came of a question.
 pub(crate) enum IoDone {
@@ -90,10 +90,15 @@ fn proof_in(shards: &[Shard], shard: &ShardRef) -> Proof {
     }
 }
 
-/// Gives the lease back.
-pub(crate) fn release(keeper: LeaseKeeper, tenure: Arc<SharedTenure>) -> BoxFuture<'static, FarewellDone> {
+/// Gives the lease back, or to a successor.
+pub(crate) fn release(
+    keeper: LeaseKeeper,
+    tenure: Arc<SharedTenure>,
+    successor: Option<WorkerId>,
+) -> BoxFuture<'static, FarewellDone> {
     async move {
-        match keeper.farewell(&tenure, Farewell::Release).await {
+        let farewell = successor.map_or(Farewell::Release, |to| Farewell::HandOver { to });
+        match keeper.farewell(&tenure, farewell).await {
             Ok(()) => FarewellDone::Written,
             Err(reason) => FarewellDone::Lost(reason),
         }

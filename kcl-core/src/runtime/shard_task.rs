@@ -1,6 +1,6 @@
 //! Drives one [`ShardMachine`]: one event in, one call. What to do is the machine's business.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -16,19 +16,32 @@ use super::tenure::SharedTenure;
 use crate::metric_definitions::ShardMetrics;
 use crate::ports::{LeaseLostReason, ShardContext};
 use crate::shard::machine::{Action, Finish, MachineSettings, Processed, Report, ShardMachine, StopReason};
-use crate::types::{Backoff, Checkpoint, Lease, Moment, Position, RecordPosition, ShardRef, Timestamp};
+use crate::types::{Backoff, Checkpoint, Lease, Moment, Position, RecordPosition, ShardRef, Timestamp, WorkerId};
 
 /// A request to give the shard back, from the assigner.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StopRequest {
     token: CancellationToken,
-    reason: Arc<std::sync::OnceLock<(StopReason, Moment)>>,
+    asked: Arc<Mutex<Option<Asked>>>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    reason: StopReason,
+    deadline: Moment,
+    successor: Option<WorkerId>,
 }
 
 impl StopRequest {
-    /// Asks; the first reason counts.
-    pub(crate) fn ask(&self, reason: StopReason, deadline: Moment) {
-        let _first_reason_counts = self.reason.set((reason, deadline));
+    /// Asks; the first reason and deadline count. A successor may be named, or named anew, until the lease is given back;
+    /// without one it is given to nobody.
+    pub(crate) fn ask(&self, reason: StopReason, deadline: Moment, successor: Option<WorkerId>) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *asked {
+            Some(asked) => asked.successor = successor.or(asked.successor.take()),
+            None => *asked = Some(Asked { reason, deadline, successor }),
+        }
+        drop(asked);
         self.token.cancel();
     }
 
@@ -36,9 +49,14 @@ impl StopRequest {
         self.token.is_cancelled()
     }
 
+    fn successor(&self) -> Option<WorkerId> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.successor.clone()
+    }
+
     async fn asked(&self) -> (StopReason, Moment) {
         self.token.cancelled().await;
-        self.reason.get().copied().unwrap_or((StopReason::Shutdown, Moment::default()))
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.as_ref().map_or((StopReason::Shutdown, Moment::default()), |asked| (asked.reason, asked.deadline))
     }
 }
 
@@ -279,7 +297,8 @@ impl ShardTask {
             Action::Progress { position, records, bytes } => self.progress(position, records, bytes),
             Action::Release => {
                 self.io = None;
-                self.farewell = Some(shard_io::release(self.keeper.clone(), Arc::clone(&self.shared)));
+                self.farewell =
+                    Some(shard_io::release(self.keeper.clone(), Arc::clone(&self.shared), self.stop.successor()));
             }
             Action::WriteEnd { children } => {
                 let (context, keeper) = (Arc::clone(&self.context), self.keeper.clone());

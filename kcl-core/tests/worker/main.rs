@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod fleet;
+mod hand_over;
 mod lifecycle;
 mod processing;
 mod sharing;

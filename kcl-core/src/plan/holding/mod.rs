@@ -1,13 +1,14 @@
 //! One held lease: which write is due, what an answer means, and until when this worker may act as holder.
 
+mod answers;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::transition::{self, LeaseWrite, Role};
 use crate::settings::Timings;
 use crate::types::{
-    Backoff, Checkpoint, Epoch, FencingToken, Lease, Moment, RecordPosition, ShardId, StoreError, Tenure, WorkerId,
-    WriteOutcome,
+    Checkpoint, Epoch, FencingToken, Lease, Moment, RecordPosition, ShardId, StoreError, Tenure, WorkerId,
 };
 
 /// Why a tenure is over.
@@ -26,8 +27,13 @@ pub(crate) enum TenureEnd {
 /// How the holder wants to end the tenure.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Farewell {
-    /// Give the lease back.
+    /// Give the lease back, to nobody or to the one who waits for it in a hand-off.
     Release,
+    /// Give the lease to this worker, unless a hand-off to another is pending.
+    HandOver {
+        /// The successor.
+        to: WorkerId,
+    },
     /// The shard is processed to its end.
     ShardEnd(BTreeSet<ShardId>),
 }
@@ -40,7 +46,10 @@ pub(crate) enum News {
     /// The leader asked to hand the lease over: drain and release.
     HandOverAsked,
     /// The farewell is written.
-    Gone,
+    Gone {
+        /// Whom the row names now: it should look at it at once.
+        successor: Option<WorkerId>,
+    },
     /// The tenure ended against our will.
     Ended(TenureEnd),
     /// A store error that repeating does not cure.
@@ -85,6 +94,9 @@ pub(crate) struct Holding {
     /// Somebody waits for the completed position to be stored.
     flush: bool,
     farewell: Option<Farewell>,
+    /// A row was read that shows more than is known here: the next write is due as soon as it may be sent, and its answer
+    /// tells.
+    look: bool,
 }
 
 impl Holding {
@@ -116,6 +128,7 @@ impl Holding {
             checkpoint_interval,
             flush: false,
             farewell: None,
+            look: false,
             row,
         }
     }
@@ -206,6 +219,10 @@ impl Holding {
             Some(Farewell::Release) => {
                 (transition::release(&self.row, &self.me, self.role, self.epoch, unstored), Purpose::Farewell)
             }
+            Some(Farewell::HandOver { to }) => {
+                let write = transition::hand_over(&self.row, &self.me, self.role, self.epoch, unstored, to);
+                (write, Purpose::Farewell)
+            }
             Some(Farewell::ShardEnd(children)) => {
                 (transition::shard_end(&self.row, &self.me, self.role, self.epoch, children), Purpose::Farewell)
             }
@@ -218,103 +235,7 @@ impl Holding {
         self.under_way = Some(UnderWay { sent: now, purpose });
         Some(write)
     }
-
-    /// Takes in the answer to the write under way. `random` spreads repetitions.
-    pub(crate) fn answer(&mut self, outcome: WriteOutcome, now: Moment, random: u64) -> Vec<News> {
-        let Some(UnderWay { sent, purpose }) = self.under_way.take() else {
-            debug_assert!(false, "an answer without a write under way");
-            return Vec::new();
-        };
-        if purpose == Purpose::Renew && now >= self.deadline() {
-            // Whatever it says: since the deadline nobody may work under this tenure, and those who look at the clock
-            // themselves have stopped. A tenure that has ended is not revived.
-            return vec![News::Ended(TenureEnd::Expired)];
-        }
-        match outcome {
-            WriteOutcome::Applied(row) => {
-                // The condition on the counter says that no earlier write was applied: this one produced the counter.
-                self.base = sent;
-                let mut news = self.confirm(row, sent);
-                if purpose == Purpose::Farewell {
-                    news.push(News::Gone);
-                }
-                news
-            }
-            WriteOutcome::Conflict(row) => self.conflict(row, now, random),
-            WriteOutcome::Missing => vec![News::Ended(TenureEnd::RowMissing)],
-            WriteOutcome::Unreadable(_) => vec![News::Ended(TenureEnd::RowUnreadable)],
-            WriteOutcome::Refused(error) => self.repeat(error, now, random),
-            WriteOutcome::Unknown(error) => {
-                // Of several writes without an answer the first may be the one that others saw: the deadline counts from
-                // it, or a holder would believe itself safe longer than its observers do.
-                self.unanswered.get_or_insert(sent);
-                self.repeat(error, now, random)
-            }
-        }
-    }
-
-    fn confirm(&mut self, row: Lease, sent: Moment) -> Vec<News> {
-        let stored = (row.checkpoint != self.row.checkpoint).then(|| row.checkpoint.clone());
-        self.row = row;
-        self.unanswered = None;
-        self.failures = 0;
-        self.next = if self.farewell.is_some() { sent } else { sent + self.timings.renewal };
-        // Counted from any write, so that records which trickle in do not double the writes.
-        self.checkpoint_after = sent + self.checkpoint_interval;
-        self.flush = self.flush && self.unstored().is_some();
-        if self.flush {
-            self.next = sent;
-        }
-        stored.map(News::Stored).into_iter().collect()
-    }
-
-    /// The condition did not hold. An earlier write of ours may have been applied without our knowing, a hand-off may have
-    /// been asked for, or the lease is gone.
-    fn conflict(&mut self, row: Lease, now: Moment, random: u64) -> Vec<News> {
-        if matches!(self.farewell, Some(Farewell::ShardEnd(_))) && row.is_ended() {
-            return vec![News::Gone];
-        }
-        let still_ours = row.epoch() == self.epoch && row.last_written_by_us();
-        let role = if row.checkpoint_owner.as_ref() == Some(&self.me) {
-            Some(Role::CheckpointOwner)
-        } else if row.owner.as_ref() == Some(&self.me) && row.checkpoint_owner.is_none() {
-            Some(Role::Owner)
-        } else {
-            None
-        };
-        match role {
-            Some(role) if still_ours && role == self.role && row.counter == self.row.counter => {
-                // Nothing moved, and yet the write was refused: the store contradicts itself for a moment.
-                self.repeat(StoreError::Unavailable("it refused a write whose condition held".into()), now, random)
-            }
-            Some(role) if still_ours && (role == self.role || role == Role::CheckpointOwner) => {
-                let asked = role != self.role;
-                self.role = role;
-                if row.counter != self.row.counter {
-                    self.base = self.unanswered.unwrap_or(self.base);
-                }
-                let base = self.base;
-                let mut news = self.confirm(row, base);
-                self.next = self.next.min(now);
-                if asked {
-                    news.push(News::HandOverAsked);
-                }
-                news
-            }
-            // Our own farewell was applied by a write whose answer never came, or somebody took what we wanted to give.
-            _ if self.farewell == Some(Farewell::Release) => vec![News::Gone],
-            _ => vec![News::Ended(TenureEnd::Taken)],
-        }
-    }
-
-    fn repeat(&mut self, error: StoreError, now: Moment, random: u64) -> Vec<News> {
-        self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff { first: self.timings.attempt / 5, most: self.timings.attempt };
-        self.next = now + backoff.delay(self.failures, random);
-        if error.is_retryable() { Vec::new() } else { vec![News::Broken(error)] }
-    }
 }
 
 #[cfg(test)]
-#[path = "holding_tests.rs"]
 mod tests;

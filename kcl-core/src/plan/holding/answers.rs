@@ -1,0 +1,138 @@
+//! What answers of the store, and rows that were read, mean for a tenure.
+
+use super::super::transition::Role;
+use super::{Farewell, Holding, News, Purpose, TenureEnd, UnderWay};
+use crate::types::{Backoff, Lease, Moment, StoreError, WriteOutcome};
+
+impl Holding {
+    /// Takes in the answer to the write under way. `random` spreads repetitions.
+    pub(crate) fn answer(&mut self, outcome: WriteOutcome, now: Moment, random: u64) -> Vec<News> {
+        let Some(UnderWay { sent, purpose }) = self.under_way.take() else {
+            debug_assert!(false, "an answer without a write under way");
+            return Vec::new();
+        };
+        if purpose == Purpose::Renew && now >= self.deadline() {
+            // Whatever it says: since the deadline nobody may work under this tenure, and those who look at the clock
+            // themselves have stopped. A tenure that has ended is not revived.
+            return vec![News::Ended(TenureEnd::Expired)];
+        }
+        match outcome {
+            WriteOutcome::Applied(row) => {
+                // The condition on the counter says that no earlier write was applied: this one produced the counter.
+                self.base = sent;
+                let mut news = self.confirm(row, sent);
+                if purpose == Purpose::Farewell {
+                    news.push(self.gone());
+                }
+                news
+            }
+            WriteOutcome::Conflict(row) => self.conflict(row, now, random),
+            WriteOutcome::Missing => vec![News::Ended(TenureEnd::RowMissing)],
+            WriteOutcome::Unreadable(_) => vec![News::Ended(TenureEnd::RowUnreadable)],
+            WriteOutcome::Refused(error) => self.repeat(error, now, random),
+            WriteOutcome::Unknown(error) => {
+                // Of several writes without an answer the first may be the one that others saw: the deadline counts from
+                // it, or a holder would believe itself safe longer than its observers do.
+                self.unanswered.get_or_insert(sent);
+                self.repeat(error, now, random)
+            }
+        }
+    }
+
+    /// Takes in a row that was read: it may show that a hand-off was asked for before a write of ours fails on it.
+    ///
+    /// A row may be older than what is confirmed here, or newer by a write whose answer is still to come. Only one that is
+    /// the confirmed row itself, but for the request, is taken at its word; of any other the next answer brings the truth.
+    /// Nothing that is read prolongs a tenure or ends it.
+    pub(crate) fn learn(&mut self, row: Lease, now: Moment) -> Vec<News> {
+        let asked = self.role == Role::Owner
+            && row.checkpoint_owner.as_ref() == Some(&self.me)
+            && row.epoch() == self.epoch
+            && row.last_written_by_us();
+        if !asked {
+            return Vec::new();
+        }
+        if self.under_way.is_none() && row.counter == self.row.counter {
+            self.role = Role::CheckpointOwner;
+            // Only what was asked: a scan leaves attributes out.
+            self.row.owner = row.owner;
+            self.row.checkpoint_owner = row.checkpoint_owner;
+            return vec![News::HandOverAsked];
+        }
+        self.look = true;
+        if self.under_way.is_none() {
+            self.next = self.next.min(now);
+        }
+        Vec::new()
+    }
+
+    fn confirm(&mut self, row: Lease, sent: Moment) -> Vec<News> {
+        let stored = (row.checkpoint != self.row.checkpoint).then(|| row.checkpoint.clone());
+        self.row = row;
+        self.unanswered = None;
+        self.failures = 0;
+        self.next = if self.farewell.is_some() { sent } else { sent + self.timings.renewal };
+        // Counted from any write, so that records which trickle in do not double the writes.
+        self.checkpoint_after = sent + self.checkpoint_interval;
+        self.flush = self.flush && self.unstored().is_some();
+        if std::mem::take(&mut self.look) || self.flush {
+            self.next = sent;
+        }
+        stored.map(News::Stored).into_iter().collect()
+    }
+
+    /// The condition did not hold. An earlier write of ours may have been applied without our knowing, a hand-off may have
+    /// been asked for, or the lease is gone.
+    fn conflict(&mut self, row: Lease, now: Moment, random: u64) -> Vec<News> {
+        if matches!(self.farewell, Some(Farewell::ShardEnd(_))) && row.is_ended() {
+            return vec![News::Gone { successor: None }];
+        }
+        let still_ours = row.epoch() == self.epoch && row.last_written_by_us();
+        let role = if row.checkpoint_owner.as_ref() == Some(&self.me) {
+            Some(Role::CheckpointOwner)
+        } else if row.owner.as_ref() == Some(&self.me) && row.checkpoint_owner.is_none() {
+            Some(Role::Owner)
+        } else {
+            None
+        };
+        match role {
+            Some(role) if still_ours && role == self.role && row.counter == self.row.counter => {
+                // Nothing moved, and yet the write was refused: the store contradicts itself for a moment.
+                self.repeat(StoreError::Unavailable("it refused a write whose condition held".into()), now, random)
+            }
+            Some(role) if still_ours && (role == self.role || role == Role::CheckpointOwner) => {
+                let asked = role != self.role;
+                self.role = role;
+                if row.counter != self.row.counter {
+                    self.base = self.unanswered.unwrap_or(self.base);
+                }
+                let base = self.base;
+                let mut news = self.confirm(row, base);
+                self.next = self.next.min(now);
+                if asked {
+                    news.push(News::HandOverAsked);
+                }
+                news
+            }
+            // Our own farewell was applied by a write whose answer never came, or somebody took what we wanted to give.
+            _ if matches!(self.farewell, Some(Farewell::Release | Farewell::HandOver { .. })) => {
+                self.row = row;
+                vec![self.gone()]
+            }
+            _ => vec![News::Ended(TenureEnd::Taken)],
+        }
+    }
+
+    /// The tenure ended as we wished, and the row is as it stands now.
+    fn gone(&self) -> News {
+        let successor = self.row.owner.clone().filter(|owner| *owner != self.me && !self.row.is_ended());
+        News::Gone { successor }
+    }
+
+    fn repeat(&mut self, error: StoreError, now: Moment, random: u64) -> Vec<News> {
+        self.failures = self.failures.saturating_add(1);
+        let backoff = Backoff { first: self.timings.attempt / 5, most: self.timings.attempt };
+        self.next = now + backoff.delay(self.failures, random);
+        if error.is_retryable() { Vec::new() } else { vec![News::Broken(error)] }
+    }
+}
