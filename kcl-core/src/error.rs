@@ -38,9 +38,11 @@ pub enum WorkerError {
         /// What to do about it.
         cure: &'static str,
     },
-    /// The stream cannot be listed.
-    #[error("listing the shards of the stream: {error}; {cure}")]
+    /// The stream cannot be listed, or not be made ready for reading.
+    #[error("{action}: {error}; {cure}")]
     Stream {
+        /// What the worker was doing.
+        action: &'static str,
         /// What the source said.
         error: SourceError,
         /// What to do about it.
@@ -82,14 +84,15 @@ impl WorkerError {
         WorkerError::Store { action, error, cure }
     }
 
-    pub(crate) fn stream(error: SourceError) -> Self {
+    pub(crate) fn stream(action: &'static str, error: SourceError) -> Self {
         let cure = match &error {
             SourceError::NotFound { .. } => "check its name, the region and the account, or create it",
-            SourceError::Throttled(_) => "other programs list it as well; try again later",
+            SourceError::Throttled(_) => "other programs call it as well; try again later",
             SourceError::Unavailable(_) => "check the endpoint, the region and the network",
             SourceError::Denied(_) => "check the credentials and the policy for the stream",
             SourceError::Invalid(_) => "check the stream and that the endpoint is a Kinesis",
+            SourceError::ConsumerLimit(_) => "deregister one that is not used, or choose the reader polling or auto",
         };
-        WorkerError::Stream { error, cure }
+        WorkerError::Stream { action, error, cure }
     }
 }

@@ -1,5 +1,6 @@
 //! Where records come from.
 
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -21,6 +22,17 @@ pub trait StreamSource: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`SourceError`]; `NotFound` if there is no such stream.
     async fn list_shards(&self, stream: &StreamId) -> Result<ListedShards, SourceError>;
+
+    /// Makes ready what reading the stream needs and what is better missed at the start than in the middle, such as a
+    /// registered consumer. Called once before anything is opened; calling it again does no harm. Does nothing if reading
+    /// needs nothing.
+    ///
+    /// # Errors
+    /// [`SourceError`]: then the worker does not start.
+    async fn prepare(&self, stream: &StreamId) -> Result<(), SourceError> {
+        let _needs_nothing = stream;
+        Ok(())
+    }
 
     /// A reader of one shard from a position on.
     fn open(&self, shard: &ShardRef, position: Position) -> Box<dyn ShardReader>;
@@ -49,7 +61,7 @@ impl ListedShards {
 /// # Contract
 /// - [`next`](ShardReader::next) yields each record once, in sequence order, none left out, from the position on. After an
 ///   error the same call continues where it stood: nothing is lost or repeated by it.
-/// - Both methods are cancel safe: a future that is dropped before it is ready has consumed nothing.
+/// - All methods are cancel safe: a future that is dropped before it is ready has consumed nothing.
 /// - Throttling, expired iterators and the end of a subscription are no errors: the reader waits or starts anew. A call that
 ///   was throttled may answer without records and without lag; that is not "at the tip".
 /// - After an answer with an end the runtime may ask again, if a listing shows the shard open.
@@ -68,6 +80,13 @@ pub trait ShardReader: Send {
     /// # Errors
     /// [`ReadError`].
     async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError>;
+
+    /// Never returns. It is polled while nothing may be fetched, because user code is busy or the budget is used up, and it
+    /// is dropped when that has changed. A reader to which the service pushes gives up, after a while, what it holds open
+    /// there: what is pushed and not read fills a connection that others share. One that asks holds nothing.
+    async fn rest(&mut self) -> Infallible {
+        std::future::pending().await
+    }
 }
 
 /// One answer of a reader.
@@ -113,6 +132,9 @@ pub enum SourceError {
     /// The service refuses the request itself.
     #[error("the stream's service refuses the request: {0}")]
     Invalid(String),
+    /// The stream takes no more registered consumers.
+    #[error("{0}")]
+    ConsumerLimit(String),
 }
 
 impl SourceError {
@@ -120,7 +142,10 @@ impl SourceError {
     pub fn is_retryable(&self) -> bool {
         match self {
             SourceError::Throttled(_) | SourceError::Unavailable(_) => true,
-            SourceError::NotFound { .. } | SourceError::Denied(_) | SourceError::Invalid(_) => false,
+            SourceError::NotFound { .. }
+            | SourceError::Denied(_)
+            | SourceError::Invalid(_)
+            | SourceError::ConsumerLimit(_) => false,
         }
     }
 }

@@ -35,7 +35,12 @@ pub(crate) enum FarewellDone {
 pub(crate) fn fetch(mut reader: Box<dyn ShardReader>, budget: ShardBudget) -> BoxFuture<'static, IoDone> {
     async move {
         reader.ready().await;
-        let permit = budget.acquire(reader.demand()).await;
+        let demand = reader.demand();
+        let permit = tokio::select! {
+            biased;
+            permit = budget.acquire(demand) => permit,
+            never = reader.rest() => match never {},
+        };
         let result = reader.next(permit).await;
         IoDone::Fetched { reader, budget, result }
     }

@@ -1,5 +1,6 @@
 //! Drives one [`ShardMachine`]: one event in, one call. What to do is the machine's business.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -379,6 +380,7 @@ impl ShardTask {
             }
             done = poll_slot(&mut self.io), if self.io.is_some() => self.io_done(done),
             () = sleep_until(&context, alarm), if alarm.is_some() => {}
+            never = rest(&mut self.reader), if self.reader.is_some() => match never {},
         }
     }
 
@@ -474,6 +476,14 @@ fn start_position(row: &Lease, now: Timestamp) -> Position {
 async fn poll_slot<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
     match slot {
         Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets a reader that is not asked for anything give up what it holds open.
+async fn rest(reader: &mut Option<(Box<dyn crate::ports::ShardReader>, super::budget::ShardBudget)>) -> Infallible {
+    match reader {
+        Some((reader, _)) => reader.rest().await,
         None => std::future::pending().await,
     }
 }

@@ -70,7 +70,7 @@ pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError
             result = create_leases_and_join(context, &mut heartbeat, &mut rows, &mut joined) => result,
             () = context.clock.sleep_until(retry.until + LAST_CALL) => {
                 let silent = SourceError::Unavailable("it did not answer before the start time-out".into());
-                return Err(WorkerError::stream(silent));
+                return Err(WorkerError::stream(LISTING, silent));
             }
         };
         match result {
@@ -89,8 +89,10 @@ async fn create_leases_and_join(
     rows: &mut RowReporter,
     joined: &mut bool,
 ) -> Result<(), WorkerError> {
+    let prepared = context.source.prepare(&context.settings.stream).await;
+    prepared.map_err(|error| WorkerError::stream("preparing to read the stream", error))?;
     shard_sync::create_missing(context, rows).await.map_err(|error| match error {
-        SyncError::Source(error) => WorkerError::stream(error),
+        SyncError::Source(error) => WorkerError::stream(LISTING, error),
         SyncError::Store(error) => WorkerError::store("creating leases", error),
     })?;
     if !*joined {
@@ -132,6 +134,7 @@ impl StartRetry<'_> {
     }
 }
 
+const LISTING: &str = "listing the shards of the stream";
 /// A call that began before the start time-out may take this much longer.
 const LAST_CALL: std::time::Duration = std::time::Duration::from_secs(5);
 

@@ -6,5 +6,6 @@ mod fleet;
 mod hand_over;
 mod lifecycle;
 mod processing;
+mod resting;
 mod sharing;
 mod slow_store;
