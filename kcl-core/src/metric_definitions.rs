@@ -19,6 +19,10 @@ pub const LAG: &str = "kcl_lag_seconds";
 pub const FETCH_FAILURES: &str = "kcl_fetch_failures_total";
 /// 1 while a shard does not advance for several attempts, else 0.
 pub const STALLED: &str = "kcl_shard_stalled";
+/// User records of aggregates that were left out because they belong to another shard.
+pub const OUTSIDE_SHARD: &str = "kcl_records_outside_shard_total";
+/// Aggregates that could not be opened and were delivered as they came.
+pub const CORRUPT_AGGREGATES: &str = "kcl_corrupt_aggregates_total";
 /// Checkpoints that were stored.
 pub const CHECKPOINTS: &str = "kcl_checkpoints_total";
 /// Leases held now.
@@ -44,6 +48,8 @@ pub(crate) fn describe() {
     describe_gauge!(LAG, Unit::Seconds, "How far behind the tip the last answer was.");
     describe_counter!(FETCH_FAILURES, Unit::Count, "Fetches that failed.");
     describe_gauge!(STALLED, Unit::Count, "1 while a shard does not advance for several attempts, else 0.");
+    describe_counter!(OUTSIDE_SHARD, Unit::Count, "User records of aggregates that belong to another shard.");
+    describe_counter!(CORRUPT_AGGREGATES, Unit::Count, "Aggregates that could not be opened and were delivered as is.");
     describe_counter!(CHECKPOINTS, Unit::Count, "Checkpoints that were stored.");
     describe_gauge!(LEASES, Unit::Count, "Leases held now.");
     describe_counter!(LEASES_GAINED, Unit::Count, "Tenures begun.");
@@ -95,6 +101,8 @@ pub(crate) struct ShardMetrics {
     pub(crate) lag: Gauge,
     pub(crate) fetch_failures: Counter,
     pub(crate) stalled: Gauge,
+    pub(crate) outside_shard: Counter,
+    pub(crate) corrupt_aggregates: Counter,
 }
 
 impl ShardMetrics {
@@ -114,6 +122,8 @@ impl ShardMetrics {
             lag: metrics::gauge!(LAG, &labels),
             fetch_failures: metrics::counter!(FETCH_FAILURES, &labels),
             stalled: metrics::gauge!(STALLED, &labels),
+            outside_shard: metrics::counter!(OUTSIDE_SHARD, &labels),
+            corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, &labels),
         }
     }
 }

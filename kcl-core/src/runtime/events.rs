@@ -64,6 +64,13 @@ pub enum WorkerEvent {
         /// The tenure.
         tenure: Arc<ShardTenure>,
     },
+    /// An aggregate that cannot be opened was delivered as one record, as the setting `corrupt_aggregates` asks.
+    CorruptAggregate {
+        /// The tenure.
+        tenure: Arc<ShardTenure>,
+        /// Where it stands and what is wrong with it.
+        error: String,
+    },
     /// The worker was asked to stop and drains.
     Stopping,
     /// Everything is given back.

@@ -113,8 +113,13 @@ impl ShardTask {
             epoch: shared.tenure.epoch,
             fencing_token: shared.token,
         });
-        let settings =
-            MachineSettings { parent_interval: context.settings.timings.observation, backoff: RETRY, queue: QUEUE };
+        let settings = MachineSettings {
+            parent_interval: context.settings.timings.observation,
+            backoff: RETRY,
+            queue: QUEUE,
+            hash_range: row.hash_range,
+            corrupt_aggregates: context.settings.corrupt_aggregates,
+        };
         let stored = row.checkpoint.record().cloned();
         let machine = ShardMachine::new(settings, stored, !row.parents.is_empty(), context.clock.now());
         let metrics = ShardMetrics::new(
@@ -350,6 +355,15 @@ impl ShardTask {
                 tracing::info!("shard advances again");
                 self.metrics.stalled.set(0.0);
                 self.context.send(&self.tenure, |tenure| WorkerEvent::ShardRecovered { tenure });
+            }
+            Report::OutsideShard { records } => {
+                tracing::debug!(records, "user records of aggregates belong to another shard and are left out");
+                self.metrics.outside_shard.increment(records);
+            }
+            Report::CorruptDelivered { error } => {
+                tracing::warn!(error, "an aggregate that cannot be opened is delivered as it came");
+                self.metrics.corrupt_aggregates.increment(1);
+                self.context.send(&self.tenure, |tenure| WorkerEvent::CorruptAggregate { tenure, error });
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{InitialPosition, PollingSettings, ReadLimit, ReaderKind, Settings, Timings};
+use super::{CorruptAggregates, InitialPosition, PollingSettings, ReadLimit, ReaderKind, Settings, Timings};
 use crate::types::{ApplicationName, StreamId, WorkerId};
 
 /// All settings with their defaults, checked. See the setters of [`Settings`] for what each one means.
@@ -27,6 +27,8 @@ pub struct EffectiveSettings {
     pub reader: ReaderKind,
     /// [`Settings::read_limit`] and [`Settings::idle_interval`].
     pub polling: PollingSettings,
+    /// [`Settings::corrupt_aggregates`].
+    pub corrupt_aggregates: CorruptAggregates,
     /// [`Settings::read_ahead_bytes`].
     pub read_ahead_bytes: usize,
     /// [`Settings::checkpoint_interval`] and its limits.
@@ -108,6 +110,7 @@ impl Settings {
                 timings,
                 reader: self.reader.unwrap_or(ReaderKind::Polling),
                 polling: PollingSettings { read_limit, idle_interval },
+                corrupt_aggregates: self.corrupt_aggregates.unwrap_or_default(),
                 read_ahead_bytes: usize::try_from(read_ahead).unwrap_or(usize::MAX),
                 checkpoint: CheckpointSettings {
                     interval,

@@ -15,12 +15,14 @@
 //! # Ok(()) }
 //! ```
 
+mod aggregates;
 mod effective;
 mod options;
 mod polling;
 mod timings;
 mod value;
 
+pub use aggregates::CorruptAggregates;
 pub use effective::{CheckpointSettings, EffectiveSettings, InvalidSettings};
 pub use options::Settings;
 pub use polling::{PollingSettings, ReadLimit};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::value::{Bytes, SettingValue};
-use super::{InitialPosition, ReadLimit, ReaderKind};
+use super::{CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
 use crate::types::{ApplicationName, StreamId, WorkerId};
 
 macro_rules! options {
@@ -119,6 +119,11 @@ options! {
     /// 1 ms with `read_limit` none). Raised, records arrive later and calls are saved; below 1 s it takes calls from other
     /// applications on the stream, who share five per second and shard.
     idle_interval: Duration, "KCL_IDLE_INTERVAL", Duration, |interval| Ok::<_, String>(interval);
+
+    /// What becomes of a record that begins like an aggregate of the Kinesis Producer Library and cannot be opened: `stop`
+    /// (default: the shard stops there and is reported as stalled until this is changed) or `deliver` (the handler gets it
+    /// as it came, as one record). Other workers see no difference but the shard's lag.
+    corrupt_aggregates: CorruptAggregates, "KCL_CORRUPT_AGGREGATES", CorruptAggregates, |what| Ok::<_, String>(what);
 
     /// How many bytes of records this worker may hold in memory, in all its shards together: `256MiB` by default, at least
     /// 1 MiB. Raised, slow handlers on some shards disturb others later; it is memory. Each shard has a fair share of it

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::{ApplicationName, StreamId, Timestamp, WorkerId};
 
-use super::{InitialPosition, ReadLimit, ReaderKind};
+use super::{CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
 
 /// Reads a duration such as `10s`, `500ms` or `1m 30s`.
 ///
@@ -74,6 +74,16 @@ impl SettingValue for u64 {
 impl SettingValue for String {
     fn parse(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
+    }
+}
+
+impl SettingValue for CorruptAggregates {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "stop" => Ok(CorruptAggregates::Stop),
+            "deliver" => Ok(CorruptAggregates::Deliver),
+            _ => Err(format!("{text:?} is no way to treat corrupt aggregates; choose stop or deliver")),
+        }
     }
 }
 

@@ -36,6 +36,14 @@ impl BytePermit {
         self.bytes
     }
 
+    /// A permit over `bytes` more of the same account, which may overdraw it.
+    pub(crate) fn more(&self, bytes: usize) -> BytePermit {
+        if let Some(account) = &self.account {
+            account.overdraw(bytes);
+        }
+        BytePermit { bytes, account: self.account.clone() }
+    }
+
     /// Makes the permit fit what really arrived: gives back what was not needed, or overdraws the account by what came
     /// on top.
     pub fn resize(&mut self, actual: usize) {

@@ -1,6 +1,7 @@
 //! Values: identifiers, positions, rows, records and time. They import nothing else of this crate, do no IO and know no
 //! clock; constructors validate, afterwards nothing needs checking.
 
+mod aggregate;
 mod budget;
 mod fleet;
 mod ids;
@@ -12,6 +13,10 @@ mod shard;
 mod store_error;
 mod time;
 
+pub use aggregate::AggregateError;
+pub(crate) use aggregate::is_aggregate;
+#[cfg(test)]
+pub(crate) use aggregate::tests as aggregate_codec;
 pub use budget::{ByteAccount, BytePermit};
 pub use fleet::{Heartbeat, KeyPage, LeaderRow, PageToken, Projection, Row, RowPage, RowProblem, WorkerRow};
 pub use ids::{
@@ -24,7 +29,9 @@ pub use lease_write::{
     TransactionOutcome, TransactionStep, WriteOutcome,
 };
 pub use position::{Checkpoint, InvalidSequenceNumber, Position, RecordPosition, SequenceNumber};
-pub use record::{DecodeError, EncryptionType, IntoRecords, Record, RecordBatch, RecordEntry};
+pub use record::{
+    CorruptAggregate, DecodeError, EncryptionType, IntoRecords, OpenedBatch, Record, RecordBatch, RecordEntry,
+};
 pub use shard::{ChildShard, HashRange, Shard, ShardEnd};
 pub use store_error::StoreError;
 pub use time::{Backoff, Moment, Timestamp};

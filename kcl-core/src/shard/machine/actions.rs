@@ -1,7 +1,7 @@
 //! What to do next.
 
-use super::{Action, Callback, Current, End, Farewell, Finish, ShardMachine};
-use crate::types::{Moment, RecordBatch};
+use super::{Action, Callback, End, Farewell, Finish, ShardMachine};
+use crate::types::Moment;
 
 impl ShardMachine {
     /// When to wake up at the latest.
@@ -30,7 +30,8 @@ impl ShardMachine {
             return self.poll_stopping(now);
         }
         // The callback first: it makes room in the queue for the next fetch.
-        self.poll_callback(now).or_else(|| self.poll_fetching(now))
+        // Opening a batch may have something to report although there is nothing to call.
+        self.poll_callback(now).or_else(|| self.reports.pop_front()).or_else(|| self.poll_fetching(now))
     }
 
     fn poll_lost(&mut self) -> Option<Action> {
@@ -127,23 +128,15 @@ impl ShardMachine {
             self.callback = Some(Callback::Initialize);
             return Some(Action::Initialize);
         }
-        if self.current.is_none()
-            && let Some(batch) = self.queue.pop_front()
-        {
-            self.begin_delivery(batch);
-        }
+        self.open_next(now);
         if let Some(current) = &self.current {
             self.callback = Some(Callback::Deliver);
             return Some(Action::Deliver { batch: current.batch.clone(), attempt });
         }
+        if !self.queue.is_empty() || !matches!(self.end, End::Proven(_)) {
+            return None;
+        }
         self.callback = Some(Callback::ShardEnded);
         Some(Action::CallShardEnded { attempt })
-    }
-
-    fn begin_delivery(&mut self, batch: RecordBatch) {
-        if let Some(last) = batch.last() {
-            let id = self.progress.deliver(last.position());
-            self.current = Some(Current { batch, id });
-        }
     }
 }

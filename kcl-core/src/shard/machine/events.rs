@@ -3,7 +3,7 @@
 use super::{
     Action, Callback, Current, End, Farewell, Finish, Processed, Proof, Report, STALLED_AFTER, ShardMachine, StopReason,
 };
-use crate::types::{Moment, RecordBatch, RecordPosition, ShardEnd};
+use crate::types::{Moment, RecordBatch, RecordPosition, ShardEnd, is_aggregate};
 
 impl ShardMachine {
     /// Give the shard back: no new work begins, what runs may finish until `deadline`. Honoured in every state.
@@ -174,34 +174,42 @@ impl ShardMachine {
     }
 
     /// The records that the stored checkpoint does not cover. A tenure resumes *at* the record of its checkpoint, since
-    /// that may be an aggregate of which only a part is done: an aggregate that is not opened is delivered again as a
-    /// whole, anything else at or below the checkpoint is dropped.
+    /// that may be an aggregate of which only a part is done: it is kept until it is opened, anything else at or below the
+    /// checkpoint is dropped.
     fn unprocessed(&self, batch: RecordBatch) -> RecordBatch {
         let Some(stored) = &self.stored else { return batch };
         let unopened = batch.first().is_some_and(|record| {
             *record.sequence_number() == stored.sequence
                 && record.sub_sequence_number() == 0
-                && record.data().starts_with(AGGREGATE_MAGIC)
+                && is_aggregate(record.data())
         });
-        if unopened { batch.redelivered(stored.clone()) } else { batch.after(stored) }
+        if unopened { batch } else { batch.after(stored) }
     }
 
     fn completed(&mut self, current: Current) {
+        self.pass(current);
+        self.succeeded();
+    }
+
+    /// All of it is done.
+    pub(super) fn pass(&mut self, current: Current) {
         let before = self.progress.safe().cloned();
         self.progress.complete(current.id);
         self.report_progress(before, &current.batch);
-        self.succeeded();
     }
 
     /// What failed is delivered again; what came before it in the batch is completed.
     fn keep_for_retry(&mut self, mut current: Current, first_failed: Option<RecordPosition>) {
         let last = current.batch.last().map(|record| record.position());
+        let through = current.batch.through();
         let done = first_failed.and_then(|failed| {
             current.batch.iter().map(|record| record.position()).take_while(|position| *position < failed).last()
         });
         if let Some(done) = done {
             let before = self.progress.safe().cloned();
             let rest = current.batch.after(&done);
+            // Behind the last record there may be some that were left out.
+            let done = through.filter(|_| rest.is_empty()).unwrap_or(done);
             self.progress.complete_through(current.id, done);
             let completed = current.batch.len() - rest.len();
             let bytes = current.batch.data_bytes() - rest.data_bytes();
@@ -265,7 +273,9 @@ impl ShardMachine {
             self.reports.push_back(Action::Report(Report::Stalled { what, attempts, error }));
         }
     }
-}
 
-/// The first bytes of a record that the Kinesis Producer Library aggregated.
-const AGGREGATE_MAGIC: &[u8] = &[0xF3, 0x89, 0x9A, 0xC2];
+    /// What no repetition mends is reported at once.
+    pub(super) fn report_stalled_now(&mut self, what: &'static str, error: String) {
+        self.report_stalled(what, self.failures.max(STALLED_AFTER), error);
+    }
+}

@@ -7,12 +7,14 @@
 
 mod actions;
 mod events;
+mod opening;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::progress::{DeliveryId, Progress};
-use crate::types::{Backoff, ChildShard, Moment, RecordBatch, RecordPosition};
+use crate::settings::CorruptAggregates;
+use crate::types::{Backoff, ChildShard, HashRange, Moment, RecordBatch, RecordPosition};
 
 /// Why a shard is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,10 @@ pub(crate) enum Report {
     Stalled { what: &'static str, attempts: u32, error: String },
     /// It advances again.
     Recovered,
+    /// User records of aggregates were left out, since they belong to another shard.
+    OutsideShard { records: u64 },
+    /// An aggregate that cannot be opened is delivered as one record.
+    CorruptDelivered { error: String },
 }
 
 /// How the shard's time on this worker ended.
@@ -150,6 +156,10 @@ pub(crate) struct MachineSettings {
     pub(crate) backoff: Backoff,
     /// How many fetched batches may wait for the handler.
     pub(crate) queue: usize,
+    /// The hash keys of the shard, if known: user records of aggregates outside of it are left out.
+    pub(crate) hash_range: Option<HashRange>,
+    /// What becomes of aggregates that cannot be opened.
+    pub(crate) corrupt_aggregates: CorruptAggregates,
 }
 
 /// After this many failed attempts in a row a shard is reported as stalled.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::aggregate_codec::{AggregatedRecord, UserRecord, encode};
 use crate::types::{BytePermit, RecordEntry, ShardEnd};
 
 fn millis(millis: u64) -> Moment {
@@ -17,6 +18,8 @@ fn settings() -> MachineSettings {
         parent_interval: Duration::from_secs(1),
         backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(30) },
         queue: 1,
+        hash_range: None,
+        corrupt_aggregates: CorruptAggregates::Stop,
     }
 }
 
@@ -212,22 +215,79 @@ fn an_end_without_proof_is_a_read_error() {
     assert!(matches!(machine.poll_action(now), Some(Action::Fetch)), "reading goes on where it stood");
 }
 
+/// A machine that has fetched these records after a checkpoint, and what it does first.
+fn fetched(settings: MachineSettings, stored: Option<RecordPosition>, entries: Vec<RecordEntry>) -> ShardMachine {
+    let mut machine = ShardMachine::new(settings, stored, false, millis(0));
+    let _ = machine.poll_action(millis(0));
+    machine.handle_initialized(Ok(()), millis(0), 0);
+    let _ = machine.poll_action(millis(0));
+    machine.handle_fetched(RecordBatch::new(entries, None, BytePermit::unlimited()), None, millis(0));
+    machine
+}
+
+fn entry(number: u64, data: impl Into<Bytes>) -> RecordEntry {
+    RecordEntry::new(number.to_string().parse().unwrap(), "k", data.into())
+}
+
+/// An aggregate of six user records.
+fn aggregate() -> Bytes {
+    let records = (0..6).map(|n| UserRecord { data: vec![n], ..UserRecord::default() }).collect();
+    let keys = vec!["key".to_owned()];
+    Bytes::from(encode(&AggregatedRecord { partition_keys: keys, explicit_hash_keys: Vec::new(), records }))
+}
+
+fn delivered(action: Option<Action>) -> Vec<String> {
+    let Some(Action::Deliver { batch, .. }) = action else { panic!("no delivery: {action:?}") };
+    batch.iter().map(|record| record.position().to_string()).collect()
+}
+
 #[test]
-fn a_tenure_resumes_after_its_checkpoint_and_repeats_an_unopened_aggregate() {
-    for (data, expected) in [(&b"plain"[..], vec![6]), (&[0xF3, 0x89, 0x9A, 0xC2, 1][..], vec![5, 6])] {
-        let stored = RecordPosition { sub: 3, ..position(5) };
-        let mut machine = ShardMachine::new(settings(), Some(stored), false, millis(0));
-        let _ = machine.poll_action(millis(0));
-        machine.handle_initialized(Ok(()), millis(0), 0);
-        let _ = machine.poll_action(millis(0));
-        let entry = |n: u64, data: &'static [u8]| {
-            RecordEntry::new(n.to_string().parse().unwrap(), "k", Bytes::from_static(data))
-        };
-        let fetched = RecordBatch::new(vec![entry(5, data), entry(6, b"x")], None, BytePermit::unlimited());
-        machine.handle_fetched(fetched, None, millis(0));
-        let Some(Action::Deliver { batch, .. }) = machine.poll_action(millis(0)) else { panic!("no delivery") };
-        assert_eq!(numbers(&batch), expected);
+fn a_tenure_resumes_after_its_checkpoint_also_within_an_aggregate() {
+    let stored = RecordPosition { sub: 3, ..position(5) };
+    let mut machine = fetched(settings(), Some(stored.clone()), vec![entry(5, "plain"), entry(6, "x")]);
+    assert_eq!(delivered(machine.poll_action(millis(0))), ["6"]);
+    let mut machine = fetched(settings(), Some(stored), vec![entry(5, aggregate()), entry(6, "x")]);
+    assert_eq!(delivered(machine.poll_action(millis(0))), ["5.4", "5.5", "6"]);
+}
+
+#[test]
+fn what_belongs_to_other_shards_is_counted_and_passed() {
+    let settings = MachineSettings { hash_range: HashRange::new(0, 1), ..settings() };
+    let mut machine = fetched(settings, None, vec![entry(5, aggregate())]);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Report(Report::OutsideShard { records: 6 }))));
+    let progress = machine.poll_action(millis(0));
+    let Some(Action::Progress { position, records: 0, .. }) = progress else { panic!("{progress:?}") };
+    assert_eq!(position.to_string(), "5.5");
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Fetch)));
+}
+
+#[test]
+fn a_corrupt_aggregate_stops_the_shard_until_it_may_be_delivered() {
+    let mut damaged = aggregate().to_vec();
+    damaged[7] ^= 1;
+    let entries = || vec![entry(5, "x"), entry(6, damaged.clone()), entry(7, "y")];
+    let mut machine = fetched(settings(), None, entries());
+    assert_eq!(delivered(machine.poll_action(millis(0))), ["5"]);
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    for look in 0..3 {
+        let report = machine.poll_action(millis(look * 30_000));
+        let Some(Action::Report(Report::Stalled { error, .. })) = report else { panic!("look {look}: {report:?}") };
+        assert!(error.contains("record 6") && error.contains("corrupt_aggregates"), "{error}");
+        assert!(machine.poll_action(millis(look * 30_000)).is_none());
+        assert_eq!(machine.poll_timeout(), Some(millis((look + 1) * 30_000)));
     }
+
+    let deliver = MachineSettings { corrupt_aggregates: CorruptAggregates::Deliver, ..settings() };
+    let mut machine = fetched(deliver, Some(position(5)), entries());
+    assert_eq!(delivered(machine.poll_action(millis(0))), ["6"]);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Report(Report::CorruptDelivered { .. }))));
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert_eq!(delivered(machine.poll_action(millis(0))), ["7"]);
+
+    let mut machine = fetched(deliver, Some(position(6)), entries());
+    assert_eq!(delivered(machine.poll_action(millis(0))), ["7"], "what was delivered is not delivered again");
 }
 
 #[derive(Debug, Clone)]
