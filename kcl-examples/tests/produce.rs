@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{PRODUCE, Services, program, run};
+use std::collections::BTreeMap;
+
+use common::{PRODUCE, Running, Services, program, run};
 
 #[test]
 fn every_line_becomes_a_record_and_keys_keep_their_order() {
@@ -31,6 +33,42 @@ fn every_line_becomes_a_record_and_keys_keep_their_order() {
     expected.sort();
     data.sort();
     assert_eq!(data, expected);
+}
+
+/// One consumer is stopped in the middle, another goes on.
+#[test]
+fn aggregates_arrive_as_the_records_that_went_in() {
+    let services = Services::with_stream(3);
+    let input: String = (0..20_000).map(|n| format!("key={} number={n}\n", n % 50)).collect();
+    let ended = run(services.produce(&["--aggregate", "--key-regex", "key=([0-9]+)"]), input.as_bytes());
+    assert!(ended.code == Some(0) && ended.out.starts_with("produced records=20000 "), "{ended:?}");
+    let carriers = services.aws.kinesis().all_records("orders").unwrap();
+    assert!(carriers.len() < 1_000, "{} records in the stream", carriers.len());
+
+    let mut numbers: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut count = |line: &serde_json::Value| {
+        let data = line["data"].as_str().unwrap();
+        let number = data.rsplit('=').next().unwrap().parse().unwrap();
+        numbers.entry(line["partition_key"].as_str().unwrap().to_owned()).or_default().push(number);
+    };
+    let mut first = Running::start(services.consume("packed", &[]));
+    for _ in 0..7_001 {
+        count(&first.next_event("record"));
+    }
+    first.signal("TERM");
+    let (status, rest) = first.wait();
+    assert_eq!(status.code(), Some(0));
+    let lines = rest.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let counted = 7_001 + lines.filter(|line| line["event"] == "record").inspect(|line| count(line)).count();
+    let mut second = Running::start(services.consume("packed", &[]));
+    for _ in counted..20_000 {
+        count(&second.next_event("record"));
+    }
+    for (key, numbers) in &numbers {
+        let expected: Vec<u32> = (0..20_000).filter(|n| (n % 50).to_string() == *key).collect();
+        assert_eq!(*numbers, expected, "key {key}: each record once and in order, over the stop");
+    }
+    assert_eq!(numbers.len(), 50);
 }
 
 #[test]

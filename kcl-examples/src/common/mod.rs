@@ -1,5 +1,6 @@
 //! What the programs share.
 
+pub mod aggregate;
 pub mod aws;
 pub mod display;
 pub mod input;

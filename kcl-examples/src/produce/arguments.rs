@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// Hold input back to so many lines per second
     #[arg(long, value_name = "COUNT")]
     pub(super) rate: Option<NonZeroU32>,
+    /// Pack records into aggregates, as the Kinesis Producer Library does: small records then cost a fraction
+    #[arg(long)]
+    pub(super) aggregate: bool,
     /// How many calls may be under way at a time
     #[arg(long, value_name = "COUNT", default_value = "4")]
     pub(super) calls: NonZeroUsize,

@@ -9,6 +9,7 @@ use kcl_core::types::Moment;
 
 use super::arguments::Arguments;
 use super::create;
+use crate::common::aggregate::Aggregator;
 use crate::common::aws;
 use crate::common::display::Display;
 use crate::common::input::{Lines, MOST_DATA};
@@ -53,12 +54,52 @@ async fn produce(arguments: &Arguments, totals: &Totals) -> anyhow::Result<()> {
 async fn hand_over(mut lines: Lines, arguments: &Arguments, feed: Feed) -> anyhow::Result<()> {
     let rule = KeyRule::new(arguments.key_regex.clone());
     let mut pace = Pace::new(arguments.rate);
-    while let Some(data) = lines.next().await? {
-        let entry = Entry { key: rule.key(&data), data };
+    let clock = SystemClock::new();
+    let mut packing = arguments.aggregate.then(Aggregator::default);
+    while let Some(data) = next_line(&mut lines, &mut packing, &clock, &feed).await? {
+        let entry = Entry::new(rule.key(&data), data);
         if entry.size() > MOST_DATA {
             return Err(lines.refuse());
         }
         pace.pass().await;
+        match &mut packing {
+            None => feed.push(entry).await?,
+            Some(packing) => push_all(&feed, packing.add(entry, clock.now())).await?,
+        }
+    }
+    push_all(&feed, packing.map(Aggregator::finish).unwrap_or_default()).await
+}
+
+/// The next line. While it is waited for, records that have waited for company long enough are handed over.
+async fn next_line(
+    lines: &mut Lines,
+    packing: &mut Option<Aggregator>,
+    clock: &SystemClock,
+    feed: &Feed,
+) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut line = std::pin::pin!(lines.next());
+    loop {
+        let due_at = packing.as_ref().and_then(Aggregator::due_at);
+        let due = async {
+            match due_at {
+                Some(due) => clock.sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Time first: input that never pauses must not keep records of rare keys waiting.
+            biased;
+            () = due => {
+                let due = packing.as_mut().map(|packing| packing.due(clock.now()));
+                push_all(feed, due.unwrap_or_default()).await?;
+            }
+            line = &mut line => return line,
+        }
+    }
+}
+
+async fn push_all(feed: &Feed, entries: Vec<Entry>) -> anyhow::Result<()> {
+    for entry in entries {
         feed.push(entry).await?;
     }
     Ok(())

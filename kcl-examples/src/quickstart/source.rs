@@ -39,7 +39,7 @@ impl Source {
     /// Hands every line over, and drops the feed.
     pub(super) async fn hand_over(mut self, feed: Feed) -> anyhow::Result<()> {
         while let Some(data) = self.lines.next().await? {
-            let entry = Entry { key: self.rule.key(&data), data };
+            let entry = Entry::new(self.rule.key(&data), data);
             if entry.size() > MOST_DATA {
                 return Err(self.lines.refuse());
             }

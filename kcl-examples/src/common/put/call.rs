@@ -58,7 +58,7 @@ impl Caller {
                 )));
             }
             failures += 1;
-            self.totals.again(left.len());
+            self.totals.again(&left);
             tracing::info!(records = left.len(), error = format!("{problem:#}"), "records are put again");
             self.clock.sleep_until(self.clock.now() + BACKOFF.delay(failures, self.random.u64(..))).await;
         }
@@ -68,6 +68,7 @@ impl Caller {
         let mut records = Vec::with_capacity(entries.len());
         for entry in entries {
             let record = PutRecordsRequestEntry::builder().partition_key(&entry.key).data(Blob::new(&*entry.data));
+            let record = record.set_explicit_hash_key(entry.explicit_hash_key.clone());
             records.push(record.build().map_err(SdkError::construction_failure)?);
         }
         let call = self.client.put_records().set_records(Some(records));

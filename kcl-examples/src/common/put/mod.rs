@@ -28,9 +28,21 @@ pub struct Entry {
     pub key: String,
     /// Its data.
     pub data: Vec<u8>,
+    /// Where it goes in place of the hash of its key.
+    pub explicit_hash_key: Option<String>,
+    /// How many records it stands for: more than one if it is an aggregate.
+    pub records: u64,
+    /// The bytes of their data.
+    pub bytes: u64,
 }
 
 impl Entry {
+    /// A record that stands for itself.
+    pub fn new(key: String, data: Vec<u8>) -> Self {
+        let bytes = data.len() as u64;
+        Entry { key, data, explicit_hash_key: None, records: 1, bytes }
+    }
+
     /// What the service counts.
     pub fn size(&self) -> usize {
         self.key.len() + self.data.len()
@@ -67,12 +79,12 @@ impl Totals {
     }
 
     fn placed(&self, entry: &Entry) {
-        self.shared.records.fetch_add(1, Ordering::Relaxed);
-        self.shared.bytes.fetch_add(entry.data.len() as u64, Ordering::Relaxed);
+        self.shared.records.fetch_add(entry.records, Ordering::Relaxed);
+        self.shared.bytes.fetch_add(entry.bytes, Ordering::Relaxed);
     }
 
-    fn again(&self, entries: usize) {
-        self.shared.retried.fetch_add(entries as u64, Ordering::Relaxed);
+    fn again(&self, entries: &[Entry]) {
+        self.shared.retried.fetch_add(entries.iter().map(|entry| entry.records).sum(), Ordering::Relaxed);
     }
 }
 
@@ -104,7 +116,7 @@ impl Feed {
         let size = u32::try_from(entry.size()).map_err(|_| Stopped)?;
         let room = Arc::clone(&self.room).acquire_many_owned(size).await.map_err(|_| Stopped)?;
         let mut hash = DefaultHasher::new();
-        entry.key.hash(&mut hash);
+        entry.explicit_hash_key.as_ref().unwrap_or(&entry.key).hash(&mut hash);
         let lane = (hash.finish() % self.lanes.len() as u64) as usize;
         self.lanes[lane].send(Queued { entry, _room: room }).await.map_err(|_| Stopped)
     }
