@@ -37,6 +37,8 @@ pub use async_trait::async_trait;
 #[cfg(feature = "aws-defaults")]
 pub use aws_config;
 
+pub use plan::assignment;
+
 pub use error::{BuildError, WorkerError};
 pub use ports::{
     BoxError, CheckpointError, Checkpointer, LeaseLostReason, ProcessContext, ProcessError, RecordProcessor,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::assignment::{LeaseState, Rules, Snapshot, WorkerState};
 use crate::types::{Lease, LeaseKey, Moment, Row, Timestamp, WorkerId, WorkerRow};
 
 /// What shows that the holder of a lease lives.
@@ -21,6 +22,15 @@ pub(crate) struct ObservedLease {
     pub(crate) lease: Lease,
     pub(crate) evidence: Evidence,
     pub(crate) since: Moment,
+    /// When the row was last read.
+    seen: Moment,
+    round: u64,
+    /// When the pending hand-off, of this owner and this checkpoint owner, was first seen.
+    pending_since: Option<Moment>,
+    /// When it was seen that another worker is to have it.
+    moved_at: Option<Moment>,
+    /// Its last owner was seen to give it up.
+    given_up: bool,
 }
 
 /// A worker row, and when its sign of life was first seen.
@@ -29,6 +39,7 @@ pub(crate) struct ObservedWorker {
     pub(crate) row: WorkerRow,
     sign: (Option<u64>, Option<Timestamp>),
     pub(crate) since: Moment,
+    round: u64,
     /// The sign has moved while we watched: no relic of a dead process.
     pub(crate) moved: bool,
 }
@@ -38,43 +49,89 @@ pub(crate) struct ObservedWorker {
 pub(crate) struct FleetView {
     pub(crate) leases: BTreeMap<LeaseKey, ObservedLease>,
     pub(crate) workers: BTreeMap<WorkerId, ObservedWorker>,
+    /// Counts scans; what was not in the last one is gone.
+    round: u64,
 }
 
 impl FleetView {
-    /// Takes in a whole scan that was complete at `now`. Rows that are gone are forgotten.
-    ///
-    /// `now` is the moment after the last page came: ages are then never overestimated.
+    /// Takes in a whole scan whose last page came at `now`. Rows that are gone are forgotten.
     pub(crate) fn observe(&mut self, rows: impl IntoIterator<Item = Row>, now: Moment) {
-        let mut before = std::mem::take(self);
+        self.round += 1;
+        self.observe_some(rows, now);
+        self.leases.retain(|_, lease| lease.round == self.round);
+        self.workers.retain(|_, worker| worker.round == self.round);
+    }
+
+    /// Takes in rows that were read by `now`, of a scan that broke off or one by one. Nothing is forgotten: what was not
+    /// read may still be there.
+    pub(crate) fn observe_some(&mut self, rows: impl IntoIterator<Item = Row>, now: Moment) {
+        let round = self.round;
         for row in rows {
             match row {
                 Row::Lease(lease) => {
-                    let seen = before.leases.remove(&lease.key);
-                    self.leases.insert(lease.key.clone(), observe_lease(seen, *lease, now));
+                    let before = self.leases.remove(&lease.key);
+                    self.leases
+                        .insert(lease.key.clone(), ObservedLease { round, ..observe_lease(before, *lease, now) });
                 }
                 Row::Worker(row) => {
-                    let seen = before.workers.remove(&row.worker);
-                    self.workers.insert(row.worker.clone(), observe_worker(seen, *row, now));
+                    let before = self.workers.remove(&row.worker);
+                    self.workers
+                        .insert(row.worker.clone(), ObservedWorker { round, ..observe_worker(before, *row, now) });
                 }
                 Row::Leader(_) | Row::Other { .. } => {}
             }
         }
     }
+
+    /// What a plan is made from. `seed` must be the same in the whole fleet.
+    #[cfg_attr(not(test), expect(dead_code, reason = "plans for the whole fleet come with the leader"))]
+    pub(crate) fn snapshot(&self, rules: Rules, now: Moment, seed: u64) -> Snapshot<'_> {
+        let leases = self.leases.values().map(|lease| lease.state(now)).collect();
+        let workers = self.workers.values().map(|worker| worker.state(now, rules.expiry)).collect();
+        Snapshot::new(leases, workers, rules, now, seed)
+    }
 }
 
-fn observe_lease(seen: Option<ObservedLease>, lease: Lease, now: Moment) -> ObservedLease {
+/// What is known of a lease after its row was read; all that the time before tells is in `before`.
+fn observe_lease(before: Option<ObservedLease>, lease: Lease, now: Moment) -> ObservedLease {
     let evidence = Evidence::LeaseCounter(lease.counter);
-    let unmoved = seen.filter(|seen| seen.evidence == evidence && seen.lease.holder() == lease.holder());
-    let since = unmoved.map_or(now, |seen| seen.since);
-    ObservedLease { lease, evidence, since }
+    let first = ObservedLease {
+        evidence,
+        since: now,
+        seen: now,
+        round: 0,
+        pending_since: lease.checkpoint_owner.as_ref().map(|_| now),
+        moved_at: None,
+        given_up: false,
+        lease,
+    };
+    let Some(before) = before else { return first };
+    let (old, new) = (&before.lease, &first.lease);
+    let unmoved = before.evidence == evidence && old.holder() == new.holder();
+    let same_pair = old.owner == new.owner && old.checkpoint_owner == new.checkpoint_owner;
+    let moves = old.owner.is_some() && new.owner.is_some() && old.owner != new.owner;
+    let given_up = match (old.holder(), new.holder()) {
+        (Some(holder), None) => new.last_owner.as_ref() == Some(holder),
+        (None, None) => before.given_up,
+        (_, Some(_)) => false,
+    };
+    ObservedLease {
+        since: if unmoved { before.since } else { now },
+        pending_since: if same_pair { before.pending_since } else { first.pending_since },
+        moved_at: if moves { Some(now) } else { before.moved_at },
+        given_up,
+        ..first
+    }
 }
 
-fn observe_worker(seen: Option<ObservedWorker>, row: WorkerRow, now: Moment) -> ObservedWorker {
+fn observe_worker(before: Option<ObservedWorker>, row: WorkerRow, now: Moment) -> ObservedWorker {
     let sign = row.sign_of_life();
-    match seen {
-        Some(seen) if seen.sign == sign && seen.row.incarnation == row.incarnation => ObservedWorker { row, ..seen },
-        Some(_) => ObservedWorker { row, sign, since: now, moved: true },
-        None => ObservedWorker { row, sign, since: now, moved: false },
+    match before {
+        Some(before) if before.sign == sign && before.row.incarnation == row.incarnation => {
+            ObservedWorker { row, ..before }
+        }
+        Some(_) => ObservedWorker { row, sign, since: now, round: 0, moved: true },
+        None => ObservedWorker { row, sign, since: now, round: 0, moved: false },
     }
 }
 
@@ -82,6 +139,15 @@ impl ObservedLease {
     /// How long nothing has moved.
     pub(crate) fn silent_for(&self, now: Moment) -> Duration {
         now.since(self.since)
+    }
+
+    fn state(&self, now: Moment) -> LeaseState<'_> {
+        let mut state = LeaseState::new(&self.lease);
+        state.silent = self.silent_for(self.seen);
+        state.pending = self.pending_since.map(|since| self.seen.since(since));
+        state.moved = self.moved_at.map(|at| now.since(at));
+        state.given_up = self.given_up;
+        state
     }
 
     /// Whether its holder must be taken for dead.
@@ -96,9 +162,21 @@ impl ObservedWorker {
     /// One of our own counts from the first sight, so that workers which start together share at once. A row that a Java
     /// worker left counts only once it has moved: Java workers never remove theirs, and it moves every 30 s if alive.
     pub(crate) fn is_live(&self, now: Moment, expiry: Duration) -> bool {
+        self.row.takes_leases() && self.is_alive(now, expiry)
+    }
+
+    fn is_alive(&self, now: Moment, expiry: Duration) -> bool {
         let limit = if self.row.is_ours() { expiry } else { JAVA_WORKER_EXPIRY };
         let seen_alive = self.moved || self.row.is_ours();
-        self.row.takes_leases() && seen_alive && now.since(self.since) <= limit
+        seen_alive && now.since(self.since) <= limit
+    }
+
+    fn state(&self, now: Moment, expiry: Duration) -> WorkerState<'_> {
+        let mut state = WorkerState::new(&self.row);
+        state.silent = now.since(self.since);
+        state.live = self.is_alive(now, expiry);
+        state.moved = self.moved;
+        state
     }
 }
 

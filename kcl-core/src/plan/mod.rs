@@ -1,7 +1,8 @@
 //! Pure decisions: snapshots in, plans with reasons out. No IO, no clock, no randomness, no logging.
 
-pub(crate) mod assignment;
+pub mod assignment;
 pub(crate) mod fleet_view;
 pub(crate) mod holding;
+pub(crate) mod per_worker;
 pub(crate) mod shard_sync;
 pub(crate) mod transition;

@@ -1,4 +1,4 @@
-//! Which leases this worker takes, adopts and gives back: a plan with a reason for every step.
+//! What each worker plans for itself while nobody plans for the fleet: what it takes, adopts and gives back, with reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -215,5 +215,5 @@ impl fmt::Display for Step {
 }
 
 #[cfg(test)]
-#[path = "assignment_tests.rs"]
+#[path = "per_worker_tests.rs"]
 mod tests;

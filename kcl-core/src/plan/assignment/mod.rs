@@ -1,0 +1,67 @@
+//! Who should read which shard: snapshots of a fleet in, plans with reasons out.
+//!
+//! The leader of a fleet looks at the lease table every other second, asks an [`AssignmentStrategy`] what should be done,
+//! checks that against the rules that hold for every strategy ([`plan`]), and does it. [`Count`] comes with the library; an
+//! own one is handed to the builder of the worker.
+//!
+//! ```
+//! use kcl_core::assignment::{AssignmentStrategy, LeaseState, Plan, Rules, Snapshot, Step, WorkerState, plan};
+//! use kcl_core::types::{Checkpoint, Lease, LeaseKey, Moment, WorkerId, WorkerRow};
+//!
+//! /// All shards on the first worker that lives; the others stand by.
+//! #[derive(Debug)]
+//! struct ActivePassive;
+//!
+//! impl AssignmentStrategy for ActivePassive {
+//!     fn propose(&self, snapshot: &Snapshot<'_>) -> Plan {
+//!         let Some(active) = snapshot.workers().iter().find(|worker| worker.takes_leases()) else {
+//!             return Plan::default();
+//!         };
+//!         let idle = snapshot.leases().iter().filter(|lease| lease.needs_worker());
+//!         Plan::from(Vec::from_iter(idle.map(|lease| Step::assign(lease.key(), active.id(), "it is the active one"))))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let lease = Lease::unowned(LeaseKey::new("shardId-000000000000")?, Checkpoint::TrimHorizon, 1);
+//! let (a, b) = (WorkerRow::new(WorkerId::new("w-1")?), WorkerRow::new(WorkerId::new("w-2")?));
+//! let rules = Rules::from_failover_time(std::time::Duration::from_secs(10));
+//! let workers = vec![WorkerState::new(&a), WorkerState::new(&b)];
+//! let snapshot = Snapshot::new(vec![LeaseState::new(&lease)], workers, rules, Moment::default(), 0);
+//! let planned = plan(&ActivePassive, &snapshot);
+//! assert_eq!(planned.plan.to_string(), "assign shardId-000000000000 to w-1: it is the active one");
+//! # Ok(()) }
+//! ```
+
+mod claims;
+mod count;
+mod reason;
+mod review;
+mod share;
+mod snapshot;
+mod standing;
+mod steps;
+mod successors;
+mod tie;
+
+pub use claims::claims;
+pub use count::Count;
+pub use review::{Planned, Refused, plan};
+pub use snapshot::{LeaseState, Rules, Snapshot, WorkerState};
+pub use standing::Standing;
+pub use steps::{Plan, Step, StepAction};
+pub use successors::successors;
+
+/// A way to spread leases over workers.
+///
+/// A strategy is asked once in each planning cycle, every other second, by whichever worker leads; give all workers of a
+/// fleet the same. It should propose nothing where nothing is gained: each move interrupts a shard for a moment, and a
+/// proposal that is not written, because a row changed meanwhile, is simply made again in the next cycle. What breaks a rule
+/// is refused and logged ([`plan`]).
+pub trait AssignmentStrategy: std::fmt::Debug + Send + Sync + 'static {
+    /// What should happen now. Equal snapshots must give equal plans: take the time and the seed from the snapshot.
+    fn propose(&self, snapshot: &Snapshot<'_>) -> Plan;
+}
+
+#[cfg(test)]
+mod tests;
