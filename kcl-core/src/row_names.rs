@@ -44,6 +44,7 @@ pub(crate) const HEARTBEAT: &str = "k_hb";
 pub(crate) const INCARNATION: &str = "k_inc";
 pub(crate) const INBOX: &str = "k_inbox";
 pub(crate) const CAPACITY: &str = "k_cap";
+pub(crate) const MAX_LEASES: &str = "k_max";
 pub(crate) const ZONE: &str = "k_zone";
 
 // The leader row. All of the KCL's values are texts, the milliseconds too.
@@ -100,6 +101,7 @@ pub(crate) const PLANNING: &[&str] = &[
     INCARNATION,
     INBOX,
     CAPACITY,
+    MAX_LEASES,
     ZONE,
     LEADER_OWNER,
     LEADER_DURATION,

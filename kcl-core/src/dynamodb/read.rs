@@ -184,6 +184,7 @@ fn worker_from(fields: &Fields<'_>) -> Result<WorkerRow, RowProblem> {
     row.incarnation = fields.parsed(a::INCARNATION, Incarnation::new)?;
     row.inbox = fields.parsed_set(a::INBOX, LeaseKey::new)?;
     row.capacity = fields.amount(a::CAPACITY)?;
+    row.max_leases = fields.count(a::MAX_LEASES)?;
     row.zone = fields.text(a::ZONE)?.map(str::to_owned);
     Ok(row)
 }

@@ -64,6 +64,10 @@ fn set_signs_of_life(heartbeat: &Heartbeat, expression: &mut Expression) {
     expression.set(a::IMPLEMENTATION, text(&heartbeat.implementation));
     expression.set(a::HEARTBEAT, number(heartbeat.count));
     expression.set(a::CAPACITY, number(heartbeat.capacity));
+    match heartbeat.max_leases {
+        None => expression.remove(a::MAX_LEASES),
+        Some(most) => expression.set(a::MAX_LEASES, number(most)),
+    }
     match heartbeat.zone.as_deref() {
         None | Some("") => expression.remove(a::ZONE),
         Some(zone) => expression.set(a::ZONE, text(zone)),

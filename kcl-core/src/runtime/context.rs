@@ -9,6 +9,7 @@ use super::events::{Events, ShardTenure, WorkerEvent};
 use super::tasks::Tasks;
 use crate::error::WorkerError;
 use crate::metric_definitions::WorkerMetrics;
+use crate::plan::assignment::AssignmentStrategy;
 use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner, StreamSource};
 use crate::settings::EffectiveSettings;
 use crate::types::{Incarnation, StoreError, Timestamp, WorkerId, WriteOutcome};
@@ -24,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawner: Arc<dyn Spawner>,
     pub(crate) factory: Arc<dyn RecordProcessorFactory>,
+    pub(crate) strategy: Arc<dyn AssignmentStrategy>,
     pub(crate) random: fastrand::Rng,
 }
 
@@ -37,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) source: Arc<dyn StreamSource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) factory: Arc<dyn RecordProcessorFactory>,
+    #[expect(dead_code, reason = "plans for the whole fleet come with the leader")]
+    pub(crate) strategy: Arc<dyn AssignmentStrategy>,
     pub(crate) tasks: Tasks,
     pub(crate) events: Events,
     pub(crate) metrics: WorkerMetrics,
@@ -57,7 +61,8 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, worker, incarnation, leases, fleet, source, clock, spawner, factory, random } = parts;
+        let Parts { settings, worker, incarnation, leases, fleet, source, clock, spawner, factory, strategy, random } =
+            parts;
         let metrics =
             WorkerMetrics::new(settings.application.as_str(), settings.stream.name().as_str(), worker.as_str());
         Arc::new(Context {
@@ -71,6 +76,7 @@ impl Context {
             source,
             clock,
             factory,
+            strategy,
             tasks: Tasks::new(spawner),
             events: Events::new(),
             stop: CancellationToken::new(),

@@ -34,7 +34,8 @@ impl HeartbeatTask {
         let mut heartbeat = Heartbeat::new(worker, incarnation, IMPLEMENTATION, self.count, context.wall());
         heartbeat.zone = context.settings.zone.clone();
         // A worker that stops wants no leases: the others count their shares without it from now on.
-        heartbeat.capacity = if context.stop.is_cancelled() { 0.0 } else { 1.0 };
+        heartbeat.capacity = if context.stop.is_cancelled() { 0.0 } else { context.settings.capacity };
+        heartbeat.max_leases = context.settings.max_leases.map(|most| u64::try_from(most).unwrap_or(u64::MAX));
         heartbeat.handled = self.handled.clone();
         heartbeat
     }

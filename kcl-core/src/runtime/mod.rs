@@ -22,6 +22,7 @@ mod supervisor;
 mod tasks;
 mod tenure;
 
+pub(crate) use crate::plan::assignment::{AssignmentStrategy, strategy};
 pub(crate) use context::{Context, Parts};
 pub use events::{EventStream, EventsMissed, LeaseReleasedReason, ShardTenure, WorkerEvent};
 pub use supervisor::WorkerReport;

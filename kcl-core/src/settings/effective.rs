@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{CorruptAggregates, InitialPosition, PollingSettings, ReadLimit, ReaderKind, Settings, Timings};
+use super::{
+    AssignmentKind, CorruptAggregates, InitialPosition, PollingSettings, ReadLimit, ReaderKind, Settings, Timings,
+};
 use crate::types::{ApplicationName, StreamId, WorkerId};
 
 /// All settings with their defaults, checked. See the setters of [`Settings`] for what each one means.
@@ -35,6 +37,10 @@ pub struct EffectiveSettings {
     pub checkpoint: CheckpointSettings,
     /// [`Settings::drain_timeout`].
     pub drain_timeout: Duration,
+    /// [`Settings::assignment`].
+    pub assignment: AssignmentKind,
+    /// [`Settings::capacity`].
+    pub capacity: f64,
     /// [`Settings::max_leases`].
     pub max_leases: Option<usize>,
     /// [`Settings::start_timeout`].
@@ -96,6 +102,8 @@ impl Settings {
         check.at_least("checkpoint_max_records", self.checkpoint_max_records, 1);
         check.at_least("checkpoint_max_bytes", self.checkpoint_max_bytes.map(|bytes| bytes.0), 1);
         check.at_least("max_leases", self.max_leases, 1);
+        let capacity = self.capacity.unwrap_or(1.0);
+        check.weight("capacity", capacity);
         let application = check.required("application", self.application);
         let stream = check.required("stream", self.stream);
 
@@ -118,6 +126,8 @@ impl Settings {
                     max_bytes: self.checkpoint_max_bytes.map(|bytes| bytes.0),
                 },
                 drain_timeout,
+                assignment: self.assignment.unwrap_or(AssignmentKind::Count),
+                capacity,
                 max_leases: self.max_leases.map(|leases| usize::try_from(leases).unwrap_or(usize::MAX)),
                 start_timeout,
                 zone: self.zone,
@@ -143,6 +153,12 @@ impl Check {
     fn at_least(&mut self, name: &str, value: Option<u64>, least: u64) {
         if let Some(value) = value.filter(|value| *value < least) {
             self.problems.push(format!("{name}: {value} is too small, it must be at least {least}"));
+        }
+    }
+
+    fn weight(&mut self, name: &str, value: f64) {
+        if !(0.01..=1000.0).contains(&value) {
+            self.problems.push(format!("{name}: {value} is out of range, it must lie between 0.01 and 1000"));
         }
     }
 
@@ -205,6 +221,29 @@ mod tests {
         let error =
             serde_json::from_str::<Settings>(r#"{"failover":"20s","idle_interval":3}"#).unwrap_err().to_string();
         assert!(error.contains("failover: no such setting") && error.contains("idle_interval"), "{error}");
+    }
+
+    #[test]
+    fn how_leases_are_spread_is_read_from_everywhere() {
+        let file = |json: &str| serde_json::from_str::<Settings>(json).unwrap();
+        let base = || Settings::new("app", "stream");
+        let effective = base().or(file(r#"{"assignment":"load","capacity":2.5}"#)).resolve().unwrap();
+        assert_eq!((effective.assignment, effective.capacity), (AssignmentKind::Load, 2.5));
+        let effective = base().or(file(r#"{"assignment":"count","capacity":2}"#)).resolve().unwrap();
+        assert_eq!((effective.assignment, effective.capacity), (AssignmentKind::Count, 2.0));
+        let effective = base().resolve().unwrap();
+        assert_eq!((effective.assignment, effective.capacity), (AssignmentKind::Count, 1.0));
+        let environment = Settings::from_variables(|name| match name {
+            "KCL_ASSIGNMENT" => Some("random".into()),
+            "KCL_CAPACITY" => Some("much".into()),
+            _ => None,
+        });
+        let text = base().or(environment).resolve().unwrap_err().to_string();
+        assert!(text.contains("KCL_ASSIGNMENT: \"random\"") && text.contains("KCL_CAPACITY: \"much\""), "{text}");
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let text = base().capacity(wrong).resolve().unwrap_err().to_string();
+            assert!(text.contains("capacity: "), "{text}");
+        }
     }
 
     #[test]

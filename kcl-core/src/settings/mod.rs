@@ -43,6 +43,16 @@ pub enum InitialPosition {
     AtTimestamp(Timestamp),
 }
 
+/// How leases are spread over the workers of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssignmentKind {
+    /// Each worker has as many as the others, by capacity: [`Count`](crate::assignment::Count).
+    Count,
+    /// Each worker carries as much as the others, by capacity: [`Load`](crate::assignment::Load).
+    Load,
+}
+
 /// How shards are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::value::{Bytes, SettingValue};
-use super::{CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
+use super::{AssignmentKind, CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
 use crate::types::{ApplicationName, StreamId, WorkerId};
 
 macro_rules! options {
@@ -146,8 +146,22 @@ options! {
     /// for the shard.
     drain_timeout: Duration, "KCL_DRAIN_TIMEOUT", Duration, |time| Ok::<_, String>(time);
 
+    /// How leases are spread over the workers: `count` (default) gives each as many as the others, floor or ceil of the
+    /// mean; `load` lets each carry as much as the others by measured throughput, with a band of 10 % in which nothing moves.
+    /// With `load`, workers hold different numbers of leases, and leases move when the traffic shifts. Both go by
+    /// `capacity`. Whoever leads decides for all, so it must be the same in the whole fleet. A strategy of your own that is
+    /// given to the builder replaces it.
+    assignment: AssignmentKind, "KCL_ASSIGNMENT", AssignmentKind, |assignment| Ok::<_, String>(assignment);
+
+    /// How much this worker takes in relation to the others, a weight: `1` by default, 0.01 to 1000. One with 2 has twice as
+    /// many leases as one with 1, or carries twice as much with `assignment` load. Raised for one worker, the others have
+    /// fewer; raised for all, nothing changes. `max_leases` limits it in numbers. Others see it in the worker's row; Java
+    /// workers count as 1 and, where one of them leads, do not look at it.
+    capacity: f64, "KCL_CAPACITY", f64, |weight| Ok::<_, String>(weight);
+
     /// How many leases this worker holds at most. Default: no limit, at least 1. If the limits of all workers together are
-    /// too low, shards stay unread: visible as leases without owner.
+    /// too low, shards stay unread: visible as leases without owner. Others see it in the worker's row, and a leader that is
+    /// one of ours keeps to it; Java leaders go by their own limit.
     max_leases: u64, "KCL_MAX_LEASES", u64, |leases| Ok::<_, String>(leases);
 
     /// How long the start may wait for an endpoint that cannot be reached before it fails: `20s` by default, 1 s to 25 s; a call that is under way then has another
@@ -206,13 +220,15 @@ struct Scalar(String);
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a text or a whole number")]
+        #[serde(untagged, expecting = "a text or a number")]
         enum Raw {
             Text(String),
-            Number(u64),
+            Whole(u64),
+            Number(f64),
         }
         Raw::deserialize(deserializer).map(|raw| match raw {
             Raw::Text(text) => Scalar(text),
+            Raw::Whole(number) => Scalar(number.to_string()),
             Raw::Number(number) => Scalar(number.to_string()),
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::{ApplicationName, StreamId, Timestamp, WorkerId};
 
-use super::{CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
+use super::{AssignmentKind, CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
 
 /// Reads a duration such as `10s`, `500ms` or `1m 30s`.
 ///
@@ -51,7 +51,7 @@ macro_rules! by_from_str {
     )*};
 }
 
-by_from_str!(ApplicationName, StreamId, WorkerId, InitialPosition, ReaderKind);
+by_from_str!(ApplicationName, StreamId, WorkerId, AssignmentKind, InitialPosition, ReaderKind);
 
 impl SettingValue for Duration {
     fn parse(text: &str) -> Result<Self, String> {
@@ -68,6 +68,12 @@ impl SettingValue for Bytes {
 impl SettingValue for u64 {
     fn parse(text: &str) -> Result<Self, String> {
         text.trim().parse().map_err(|_| format!("{text:?} is no whole number"))
+    }
+}
+
+impl SettingValue for f64 {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| format!("{text:?} is no number"))
     }
 }
 
@@ -120,6 +126,18 @@ impl std::str::FromStr for InitialPosition {
                     "{text:?} is no start; choose trim-horizon, latest or an instant like 2026-01-31T12:00:00Z"
                 )),
             },
+        }
+    }
+}
+
+impl std::str::FromStr for AssignmentKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "count" => Ok(AssignmentKind::Count),
+            "load" => Ok(AssignmentKind::Load),
+            _ => Err(format!("{text:?} is no way to assign leases; choose count or load")),
         }
     }
 }

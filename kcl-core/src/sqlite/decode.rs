@@ -156,6 +156,7 @@ fn worker_from(document: &Document<'_>) -> Result<WorkerRow, RowProblem> {
     row.incarnation = document.parsed(a::INCARNATION, Incarnation::new)?;
     row.inbox = document.parsed_set(a::INBOX, LeaseKey::new)?;
     row.capacity = document.amount(a::CAPACITY)?;
+    row.max_leases = document.count(a::MAX_LEASES)?;
     row.zone = document.text(a::ZONE)?.map(str::to_owned);
     Ok(row)
 }

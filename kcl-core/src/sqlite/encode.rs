@@ -56,6 +56,7 @@ pub(super) fn worker(row: &WorkerRow) -> Members {
         (a::INCARNATION, json!(row.incarnation)),
         (a::INBOX, set(&row.inbox)),
         (a::CAPACITY, json!(row.capacity)),
+        (a::MAX_LEASES, json!(row.max_leases)),
         (a::ZONE, json!(row.zone)),
     ])
 }

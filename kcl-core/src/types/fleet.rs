@@ -22,6 +22,8 @@ pub struct WorkerRow {
     pub inbox: BTreeSet<LeaseKey>,
     /// `k_cap`: capacity weight, 1 if absent. A worker that is stopping says 0.
     pub capacity: Option<f64>,
+    /// `k_max`: how many leases it may hold; absent: any number.
+    pub max_leases: Option<u64>,
     /// `k_zone`: availability zone.
     pub zone: Option<String>,
 }
@@ -37,6 +39,7 @@ impl WorkerRow {
             incarnation: None,
             inbox: BTreeSet::new(),
             capacity: None,
+            max_leases: None,
             zone: None,
         }
     }
@@ -80,6 +83,8 @@ pub struct Heartbeat {
     pub now: Timestamp,
     /// Capacity weight.
     pub capacity: f64,
+    /// How many leases it may hold, if there is a limit.
+    pub max_leases: Option<u64>,
     /// Availability zone, if known.
     pub zone: Option<String>,
     /// Inbox entries that were looked at and can go.
@@ -87,7 +92,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A heartbeat with capacity 1 and nothing handled.
+    /// A heartbeat with capacity 1, no limit of leases and nothing handled.
     pub fn new(
         worker: WorkerId,
         incarnation: Incarnation,
@@ -102,6 +107,7 @@ impl Heartbeat {
             count,
             now,
             capacity: 1.0,
+            max_leases: None,
             zone: None,
             handled: BTreeSet::new(),
         }
@@ -119,6 +125,7 @@ impl Heartbeat {
         row.incarnation = Some(self.incarnation.clone());
         row.inbox = inbox;
         row.capacity = Some(self.capacity);
+        row.max_leases = self.max_leases;
         row.zone = self.zone.clone();
         row
     }

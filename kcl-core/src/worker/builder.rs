@@ -14,7 +14,7 @@ use crate::ports::{
     Clock, FleetStore, LeaseStore, ProcessError, RecordProcessorFactory, Spawner, StreamSource, SystemClock,
     TokioSpawner,
 };
-use crate::runtime::{Context, Parts};
+use crate::runtime::{self, AssignmentStrategy, Context, Parts};
 use crate::settings::{EffectiveSettings, Settings};
 use crate::types::{Incarnation, Record, WorkerId};
 
@@ -35,6 +35,7 @@ pub struct WorkerBuilder {
     spawner: Arc<dyn Spawner>,
     seed: Option<u64>,
     factory: Option<Arc<dyn RecordProcessorFactory>>,
+    strategy: Option<Arc<dyn AssignmentStrategy>>,
 }
 
 impl WorkerBuilder {
@@ -50,6 +51,7 @@ impl WorkerBuilder {
             spawner: Arc::new(TokioSpawner::new()),
             seed: None,
             factory: None,
+            strategy: None,
         }
     }
 
@@ -109,6 +111,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Spread leases over workers in this way instead of the one that the setting `assignment` names. Whoever leads decides
+    /// for all, so give all workers of a fleet the same; [`assignment`](crate::assignment) shows how to write one.
+    pub fn strategy(mut self, strategy: impl AssignmentStrategy) -> Self {
+        self.strategy = Some(Arc::new(strategy));
+        self
+    }
+
     /// Process records with processors that this factory makes, one per shard and tenure: usually a closure
     /// `|_shard: &ShardContext| MyProcessor::new()`.
     pub fn processor(mut self, factory: impl RecordProcessorFactory) -> Self {
@@ -160,6 +169,7 @@ impl WorkerBuilder {
             }
         };
         let mut random = self.seed.map_or_else(system_random, fastrand::Rng::with_seed);
+        let strategy = self.strategy.unwrap_or_else(|| runtime::strategy(settings.assignment));
         let incarnation = incarnation(&mut random);
         let worker = settings.worker_id.clone().unwrap_or_else(|| default_worker_id(&mut random));
         let parts = Parts {
@@ -172,6 +182,7 @@ impl WorkerBuilder {
             clock: self.clock,
             spawner: self.spawner,
             factory,
+            strategy,
             random,
         };
         Ok(Worker { context: Context::new(parts) })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use kcl_core::Settings;
-use kcl_core::settings::{Bytes, InitialPosition, ReadLimit, ReaderKind, parse_bytes, parse_duration};
+use kcl_core::settings::{AssignmentKind, Bytes, InitialPosition, ReadLimit, ReaderKind, parse_bytes, parse_duration};
 
 use crate::common::aws::{DynamoDbEndpoint, KinesisEndpoint};
 use crate::common::program::Usage;
@@ -66,6 +66,12 @@ pub(super) struct Arguments {
     /// How long the start may wait for endpoints that do not answer. Default: 20s
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     start_timeout: Option<Duration>,
+    /// How leases are spread: as many for each worker (count, default), or as much to carry (load)
+    #[arg(long, value_name = "count|load")]
+    assignment: Option<AssignmentKind>,
+    /// How much this worker takes in relation to the others, a weight. Default: 1
+    #[arg(long, value_name = "WEIGHT")]
+    capacity: Option<f64>,
     /// How many leases this worker holds at most. Default: no limit
     #[arg(long, value_name = "COUNT")]
     max_leases: Option<u64>,
@@ -160,6 +166,8 @@ impl Arguments {
         let settings = set(settings, &self.checkpoint_interval, Settings::checkpoint_interval);
         let settings = set(settings, &self.drain_timeout, Settings::drain_timeout);
         let settings = set(settings, &self.start_timeout, Settings::start_timeout);
+        let settings = set(settings, &self.assignment, Settings::assignment);
+        let settings = set(settings, &self.capacity, Settings::capacity);
         set(settings, &self.max_leases, Settings::max_leases)
     }
 }

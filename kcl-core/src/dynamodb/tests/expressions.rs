@@ -146,15 +146,15 @@ fn worker_rows_look_like_worker_metrics_of_the_kcl() {
     assert_eq!(
         update(&join),
         "SET entityType = WORKER_METRIC_STATS, k_inc = i-1, sts = map of 0, opr = map of 0, lut = 1, k_impl = kcl-core/1, \
-         k_hb = 4, k_cap = 1 REMOVE k_zone"
+         k_hb = 4, k_cap = 1 REMOVE k_max, k_zone"
     );
-    beat.zone = Some("az-1".to_owned());
+    (beat.zone, beat.max_leases) = (Some("az-1".to_owned()), Some(7));
     beat.handled = [key("shardId-1"), key("shardId-2")].into();
     let later = worker_expression::heartbeat(&beat);
     assert_eq!(condition(&later), "entityType = WORKER_METRIC_STATS AND k_inc = i-1");
     assert_eq!(
         update(&later),
-        "SET lut = 1, k_impl = kcl-core/1, k_hb = 4, k_cap = 1, k_zone = az-1 DELETE k_inbox {shardId-1 shardId-2}"
+        "SET lut = 1, k_impl = kcl-core/1, k_hb = 4, k_cap = 1, k_max = 7, k_zone = az-1 DELETE k_inbox {shardId-1 shardId-2}"
     );
     let notice = worker_expression::notify(&key("shardId-3"));
     assert_eq!(condition(&notice), "entityType = WORKER_METRIC_STATS AND attribute_exists(k_impl)");

@@ -129,14 +129,14 @@ fn our_own_worker_and_leader_rows_are_read() {
     let Row::Worker(worker) = read::row(&item_of(
         r#"{"leaseKey": {"S": "w-1"}, "entityType": {"S": "WORKER_METRIC_STATS"}, "lut": {"N": "12"}, "sts": {"M": {}}, "opr": {"M": {}},
             "k_impl": {"S": "kcl-core/0.1"}, "k_hb": {"N": "9"}, "k_inc": {"S": "i"}, "k_inbox": {"SS": ["a", "b"]}, "k_cap": {"N": "0"},
-            "k_zone": {"S": "euw1-az1"}}"#,
+            "k_zone": {"S": "euw1-az1"}, "k_max": {"N": "7"}}"#,
     ))
     .unwrap() else {
         panic!("no worker")
     };
     assert!(worker.is_ours() && !worker.takes_leases());
     assert_eq!(worker.sign_of_life(), (Some(9), Some(Timestamp::from_millis(12_000))));
-    assert_eq!((worker.inbox.len(), worker.zone.as_deref()), (2, Some("euw1-az1")));
+    assert_eq!((worker.inbox.len(), worker.zone.as_deref(), worker.max_leases), (2, Some("euw1-az1"), Some(7)));
     let mut item = java_row("leader lock");
     item.extend(item_of(r#"{"k_cycle": {"N": "3"}, "k_standby": {"S": "w-2"}, "isReleased": {"S": "1"}}"#));
     let leader = read::leader(&item).unwrap();

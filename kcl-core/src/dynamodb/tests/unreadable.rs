@@ -86,6 +86,7 @@ fn a_bad_worker_or_leader_names_its_attribute_and_value() {
         (r#"{"lut": {"N": "9223372036854775807"}}"#, "lut", "seconds"),
         (r#"{"k_inbox": {"L": []}}"#, "k_inbox", "a list of 0"),
         (r#"{"k_cap": {"N": "-1"}}"#, "k_cap", "-1"),
+        (r#"{"k_max": {"N": "1.5"}}"#, "k_max", "1.5"),
         (r#"{"k_inc": {"S": ""}}"#, "k_inc", "empty"),
     ] {
         refused("worker metrics, nothing measurable on this host", json, attribute, part);

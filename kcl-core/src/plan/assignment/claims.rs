@@ -14,7 +14,7 @@ use crate::types::WorkerId;
 /// more than the other workers do. All compute the same figures. Nothing is moved, and nothing that has a live holder is
 /// touched. A row that names `me` is not among it: that is adopted, not taken.
 pub fn claims(snapshot: &Snapshot<'_>, me: &WorkerId) -> Plan {
-    let members = Members::of(snapshot, Some(me));
+    let members = Members::with(snapshot, me);
     let Some(index) = members.index(me) else { return Plan::default() };
     let member = &members.list[index];
     let most = members.shares()[index].saturating_sub(member.has).min(member.room);

@@ -46,7 +46,7 @@ struct Spread<'s, 'a> {
 
 impl<'s, 'a> Spread<'s, 'a> {
     fn new(snapshot: &'s Snapshot<'a>) -> Self {
-        let members = Members::of(snapshot, None);
+        let members = Members::of(snapshot);
         let shares = members.shares();
         let mut spread = Spread { snapshot, members, shares, needs: BTreeSet::new(), steps: Vec::new() };
         spread.needs =
@@ -97,11 +97,7 @@ impl<'s, 'a> Spread<'s, 'a> {
 
     /// The worker that prepares for the lease already, or had it last, if it lacks leases.
     fn expecting(&self, lease: &LeaseState<'a>) -> Option<usize> {
-        let candidates = [lease.row.owner.as_ref(), lease.row.last_owner.as_ref()].into_iter().flatten();
-        candidates
-            .filter(|candidate| Some(*candidate) != lease.shunned())
-            .filter_map(|candidate| self.members.index(candidate))
-            .find(|&member| self.lacks(member) > 0 && self.members.list[member].room > 0)
+        self.members.expecting(lease).find(|&member| self.lacks(member) > 0 && self.members.list[member].room > 0)
     }
 
     fn most_in_need(&self, lease: &LeaseState<'a>) -> Option<usize> {

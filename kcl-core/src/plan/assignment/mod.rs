@@ -1,8 +1,8 @@
 //! Who should read which shard: snapshots of a fleet in, plans with reasons out.
 //!
 //! The leader of a fleet looks at the lease table every other second, asks an [`AssignmentStrategy`] what should be done,
-//! checks that against the rules that hold for every strategy ([`plan`]), and does it. [`Count`] comes with the library; an
-//! own one is handed to the builder of the worker.
+//! checks that against the rules that hold for every strategy ([`plan`]), and does it. [`Count`] and [`Load`] come with the
+//! library; an own one is handed to the builder of the worker.
 //!
 //! ```
 //! use kcl_core::assignment::{AssignmentStrategy, LeaseState, Plan, Rules, Snapshot, Step, WorkerState, plan};
@@ -35,6 +35,7 @@
 
 mod claims;
 mod count;
+mod load;
 mod reason;
 mod review;
 mod share;
@@ -46,11 +47,24 @@ mod tie;
 
 pub use claims::claims;
 pub use count::Count;
+pub use load::Load;
 pub use review::{Planned, Refused, plan};
 pub use snapshot::{LeaseState, Rules, Snapshot, WorkerState};
 pub use standing::Standing;
 pub use steps::{Plan, Step, StepAction};
 pub use successors::successors;
+
+use std::sync::Arc;
+
+use crate::settings::AssignmentKind;
+
+/// The strategy that the settings name.
+pub(crate) fn strategy(kind: AssignmentKind) -> Arc<dyn AssignmentStrategy> {
+    match kind {
+        AssignmentKind::Count => Arc::new(Count),
+        AssignmentKind::Load => Arc::new(Load),
+    }
+}
 
 /// A way to spread leases over workers.
 ///

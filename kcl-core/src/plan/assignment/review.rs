@@ -130,7 +130,7 @@ impl<'s, 'a> Review<'s, 'a> {
             Some("the worker is dead or stops")
         } else if is_move && !worker.moved {
             Some("the worker has not shown life yet")
-        } else if worker.max_leases.is_some_and(|most| self.burdens[index] >= most) {
+        } else if worker.max_leases().is_some_and(|most| self.burdens[index] >= most) {
             Some("the worker holds as many leases as it may")
         } else {
             None

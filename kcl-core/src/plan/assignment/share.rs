@@ -17,6 +17,8 @@ pub(super) struct Member<'a> {
     pub(super) takes_moves: bool,
     /// How many readable leases it has, those on their way to it included.
     pub(super) has: usize,
+    /// What they weigh.
+    pub(super) weight: f64,
     /// How many readable leases it may have.
     most: usize,
     /// How many leases it may be given now.
@@ -32,35 +34,51 @@ pub(super) struct Members<'a> {
     pub(super) list: Vec<Member<'a>>,
     /// Readable leases that a member has, or that need one now or soon.
     pub(super) total: usize,
+    /// What they weigh.
+    pub(super) total_weight: f64,
 }
 
 impl<'a> Members<'a> {
+    /// All workers that take leases, with leases of the same weight.
+    pub(super) fn of(snapshot: &Snapshot<'a>) -> Self {
+        Members::weighed(snapshot, None, |_| 1.0)
+    }
+
     /// `me` takes part whatever its row says.
-    pub(super) fn of(snapshot: &Snapshot<'a>, me: Option<&WorkerId>) -> Self {
+    pub(super) fn with(snapshot: &Snapshot<'a>, me: &WorkerId) -> Self {
+        Members::weighed(snapshot, Some(me), |_| 1.0)
+    }
+
+    pub(super) fn weighed(
+        snapshot: &Snapshot<'a>,
+        me: Option<&WorkerId>,
+        weigh: impl Fn(&LeaseState<'a>) -> f64,
+    ) -> Self {
         let burdens = snapshot.burdens();
         let takes_part = |worker: &WorkerState<'_>| worker.takes_leases() || me == Some(worker.id());
         let member = |(worker, burden): (&WorkerState<'a>, usize)| {
-            let most = worker.max_leases.unwrap_or(usize::MAX);
+            let most = worker.max_leases().unwrap_or(usize::MAX);
             Member {
                 id: worker.id(),
                 capacity: if worker.capacity() > 0.0 { worker.capacity() } else { 1.0 },
                 zone: worker.zone(),
                 takes_moves: worker.takes_moves(),
                 has: 0,
+                weight: 0.0,
                 most,
                 room: most.saturating_sub(burden),
                 tie: tie(snapshot.seed(), worker.id(), ""),
             }
         };
         let workers = snapshot.workers().iter().zip(burdens).filter(|(worker, _)| takes_part(worker));
-        let mut members = Members { list: workers.map(member).collect(), total: 0 };
+        let mut members = Members { list: workers.map(member).collect(), total: 0, total_weight: 0.0 };
         for lease in snapshot.leases() {
-            members.count(lease, snapshot);
+            members.count(lease, weigh(lease), snapshot);
         }
         members
     }
 
-    fn count(&mut self, lease: &LeaseState<'_>, snapshot: &Snapshot<'_>) {
+    fn count(&mut self, lease: &LeaseState<'_>, weight: f64, snapshot: &Snapshot<'_>) {
         let (at, from) = match lease.standing {
             Standing::Ended => return,
             Standing::Free | Standing::Expired { .. } | Standing::Stranded { .. } => (None, None),
@@ -69,7 +87,10 @@ impl<'a> Members<'a> {
         };
         let at = at.and_then(|id| self.index(id));
         match at {
-            Some(member) if lease.readable => self.list[member].has += 1,
+            Some(member) if lease.readable => {
+                self.list[member].has += 1;
+                self.list[member].weight += weight;
+            }
             Some(member) => self.list[member].most = self.list[member].most.saturating_sub(1),
             None => {}
         }
@@ -79,11 +100,21 @@ impl<'a> Members<'a> {
             self.index(from).is_some() || snapshot.worker(from).is_some_and(|from| from.live && from.capacity() == 0.0)
         };
         let is_spread = at.is_some() || from.is_none_or(soon_free);
-        self.total += usize::from(lease.readable && is_spread);
+        if lease.readable && is_spread {
+            self.total += 1;
+            self.total_weight += weight;
+        }
     }
 
     pub(super) fn index(&self, worker: &WorkerId) -> Option<usize> {
         self.list.binary_search_by(|member| member.id.cmp(worker)).ok()
+    }
+
+    /// The members that should rather have a lease than others: who prepares for it already, and who had it last.
+    pub(super) fn expecting(&self, lease: &LeaseState<'a>) -> impl Iterator<Item = usize> {
+        let shunned = lease.shunned();
+        let candidates = [lease.row.owner.as_ref(), lease.row.last_owner.as_ref()].into_iter().flatten();
+        candidates.filter(move |candidate| Some(*candidate) != shunned).filter_map(|candidate| self.index(candidate))
     }
 
     /// How many readable leases each member should have: its part by capacity, rounded down or up, so that n leases on w

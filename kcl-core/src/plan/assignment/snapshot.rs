@@ -120,14 +120,12 @@ pub struct WorkerState<'a> {
     pub live: bool,
     /// Its sign of life has moved while it was observed: it is no relic of a process that is gone.
     pub moved: bool,
-    /// How many leases it may hold.
-    pub max_leases: Option<usize>,
 }
 
 impl<'a> WorkerState<'a> {
     /// A worker that was seen alive this moment.
     pub fn new(row: &'a WorkerRow) -> Self {
-        WorkerState { row, silent: Duration::ZERO, live: true, moved: true, max_leases: None }
+        WorkerState { row, silent: Duration::ZERO, live: true, moved: true }
     }
 
     /// Its id.
@@ -142,6 +140,11 @@ impl<'a> WorkerState<'a> {
             Some(capacity) if capacity > 0.0 => capacity.min(MOST_CAPACITY),
             Some(_) => 0.0,
         }
+    }
+
+    /// How many leases it may hold.
+    pub fn max_leases(&self) -> Option<usize> {
+        self.row.max_leases.map(|most| usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// Its availability zone.

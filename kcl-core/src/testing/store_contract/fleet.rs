@@ -38,6 +38,7 @@ fn row_of(heartbeat: &Heartbeat) -> WorkerRow {
     row.heartbeat = Some(heartbeat.count);
     row.incarnation = Some(heartbeat.incarnation.clone());
     row.capacity = Some(heartbeat.capacity);
+    row.max_leases = heartbeat.max_leases;
     row.zone = heartbeat.zone.clone();
     row
 }
@@ -51,6 +52,7 @@ async fn a_first_heartbeat_writes_all_that_the_worker_says(fixture: &dyn StoreFi
     assert_eq!(fleet.worker(&worker("w-1")).await, Ok(None));
     let mut first = heartbeat("w-1", "i-1", 1);
     first.capacity = 2.5;
+    first.max_leases = Some(7);
     first.zone = Some("eu-west-1a".into());
     assert_eq!(applied(fleet.join(&first).await), row_of(&first));
     assert_eq!(fleet.worker(&worker("w-1")).await, Ok(Some(Ok(row_of(&first)))));
@@ -61,9 +63,9 @@ async fn a_first_heartbeat_writes_all_that_the_worker_says(fixture: &dyn StoreFi
 async fn a_heartbeat_replaces_what_the_one_before_said(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
     let mut first = heartbeat("w-1", "i-1", 1);
-    first.zone = Some("eu-west-1a".into());
+    (first.zone, first.max_leases) = (Some("eu-west-1a".into()), Some(7));
     applied(fleet.join(&first).await);
-    // The worker is stopping, and no longer knows its zone.
+    // The worker is stopping, and no longer knows its zone or a limit.
     let mut second = heartbeat("w-1", "i-1", 2);
     second.capacity = 0.0;
     assert_eq!(applied(fleet.heartbeat(&second).await), row_of(&second));
