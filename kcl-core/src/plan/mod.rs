@@ -4,5 +4,6 @@ pub mod assignment;
 pub(crate) mod fleet_view;
 pub(crate) mod holding;
 pub(crate) mod per_worker;
+pub(crate) mod shard_end;
 pub(crate) mod shard_sync;
 pub(crate) mod transition;

@@ -9,9 +9,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 
 use super::context::Context;
-use super::lease_keeper::{Grant, LeaseKeeper};
+use super::lease_keeper::{Grant, LeaseKeeper, Parted};
 use super::scan::{RowReporter, scan};
-use super::shard_task::{ShardTask, StopRequest};
+use super::shard_task::{ShardTask, StopRequest, TaskEnd};
 use super::tasks::TaskKind;
 use super::tenure::SharedTenure;
 use crate::error::WorkerError;
@@ -36,7 +36,7 @@ struct Running {
     shared: Arc<SharedTenure>,
 }
 
-type Finished = (LeaseKey, Option<Finish>);
+type Finished = (LeaseKey, Option<TaskEnd>);
 
 pub(crate) struct Assigner {
     context: Arc<Context>,
@@ -71,7 +71,11 @@ impl Assigner {
             tokio::select! {
                 biased;
                 () = context.stop.cancelled() => break,
-                Some(finished) = self.finished.next(), if !self.finished.is_empty() => self.note_finished(&finished).await,
+                Some((key, end)) = self.finished.next(), if !self.finished.is_empty() => {
+                    if let Some(parted) = self.note_finished(&key, end.map(|end| end.parted)).await {
+                        self.start_children(&key, parted.grants);
+                    }
+                }
                 () = self.look.notified() => next = context.clock.now(),
                 () = context.clock.sleep_until(next) => {
                     let started = context.clock.now();
@@ -208,15 +212,27 @@ impl Assigner {
         }));
     }
 
-    async fn note_finished(&mut self, (key, finish): &Finished) {
+    async fn note_finished(&mut self, key: &LeaseKey, parted: Option<Parted>) -> Option<Parted> {
         if let Some(running) = self.running.remove(key)
-            && finish.is_none()
+            && parted.is_none()
         {
             // The task is gone without having given the lease back: nobody reads the shard here any more.
             let _lost_or_given_back = self.keeper.farewell(&running.shared, Farewell::Release).await;
         }
-        // What became free by this may be taken, or given up, now.
+        for child in parted.iter().flat_map(|parted| &parted.look_at) {
+            tracing::debug!(lease_key = %child, "the row of a child is to be looked at");
+        }
+        // What became free by this may be taken, or given up, now; and children may name us.
         self.look.notify_one();
+        parted
+    }
+
+    /// The end of a shard began the tenures of its children.
+    fn start_children(&mut self, parent: &LeaseKey, children: Vec<Grant>) {
+        for grant in children {
+            let reason = format!("take {}: child of {parent}, which ended here", grant.row.key);
+            self.start(grant, reason);
+        }
     }
 
     async fn drain(mut self) -> Drained {
@@ -225,12 +241,17 @@ impl Assigner {
             running.stop.ask(StopReason::Shutdown, deadline, None);
         }
         let mut drained = Drained::default();
-        while let Some(finished) = self.finished.next().await {
-            self.note_finished(&finished).await;
-            match finished {
-                (_, Some(Finish::Ended)) => drained.ended += 1,
-                (_, Some(Finish::Released(_))) => drained.released += 1,
-                (key, Some(Finish::Lost) | None) => drained.lost.push(key),
+        while let Some((key, end)) = self.finished.next().await {
+            let finish = end.as_ref().map(|end| end.finish);
+            let parted = self.note_finished(&key, end.map(|end| end.parted)).await;
+            for child in parted.into_iter().flat_map(|parted| parted.grants) {
+                // Its tenure began in the moment of the stop; nobody works on it.
+                let _lost_or_given_back = self.keeper.farewell(&child.shared, Farewell::Release).await;
+            }
+            match finish {
+                Some(Finish::Ended) => drained.ended += 1,
+                Some(Finish::Released(_)) => drained.released += 1,
+                Some(Finish::Lost) | None => drained.lost.push(key),
             }
         }
         drained

@@ -1,5 +1,6 @@
 //! What a shard task asks of the world: each a future that owns what it needs and yields what happened.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -7,14 +8,15 @@ use futures_util::future::BoxFuture;
 
 use super::budget::ShardBudget;
 use super::context::Context;
-use super::lease_keeper::LeaseKeeper;
+use super::lease_keeper::{LeaseKeeper, Parted};
 use super::scan::RowReporter;
 use super::shard_sync;
 use super::tenure::SharedTenure;
 use crate::plan::holding::Farewell;
+use crate::plan::shard_end::ShardEnding;
 use crate::ports::{Fetched, LeaseLostReason, ReadError, ShardReader};
 use crate::shard::machine::Proof;
-use crate::types::{ChildShard, Lease, Shard, ShardRef, WorkerId};
+use crate::types::{ChildShard, Lease, Shard, ShardId, ShardRef, StoreError, WorkerId};
 
 /// What came of a question.
 pub(crate) enum IoDone {
@@ -25,7 +27,7 @@ pub(crate) enum IoDone {
 
 /// What came of ending the tenure.
 pub(crate) enum FarewellDone {
-    Written,
+    Written(Parted),
     Lost(LeaseLostReason),
     /// The children could not be created; the end was not written.
     NotPrepared(String),
@@ -47,23 +49,59 @@ pub(crate) fn fetch(mut reader: Box<dyn ShardReader>, budget: ShardBudget) -> Bo
     .boxed()
 }
 
-/// Whether all parents are over: their rows say so, or are gone.
+/// Whether all parents are over.
 pub(crate) fn check_parents(context: Arc<Context>, row: Lease) -> BoxFuture<'static, IoDone> {
-    async move {
-        for parent in &row.parents {
-            let key = row.sibling_key(parent);
-            let answer = context.within_attempt(context.leases.get(&key)).await;
-            match answer.unwrap_or_else(|| Err(context.no_answer())) {
-                Ok(None) => {}
-                Ok(Some(Ok(parent))) if parent.is_ended() => {}
-                Ok(Some(Ok(_))) => return IoDone::Parents(Ok(false)),
-                Ok(Some(Err(problem))) => return IoDone::Parents(Err(problem.to_string())),
-                Err(error) => return IoDone::Parents(Err(error.to_string())),
+    async move { IoDone::Parents(parents_finished(&context, &row).await) }.boxed()
+}
+
+/// A parent is over if its row says so. One without a row was read long ago, or never will be; or its row is still to be
+/// made, by the finisher of its own parent. So it counts as over only if no row of its listed ancestors is open.
+async fn parents_finished(context: &Context, row: &Lease) -> Result<bool, String> {
+    let mut level = Vec::new();
+    for parent in &row.parents {
+        match standing(context, row, parent).await? {
+            Standing::Open => return Ok(false),
+            Standing::Ended => {}
+            Standing::NoRow => level.push(parent.clone()),
+        }
+    }
+    if level.is_empty() {
+        return Ok(true);
+    }
+    let listed = context.source.list_shards(&context.settings.stream).await.map_err(|error| error.to_string())?;
+    let listed: BTreeMap<&ShardId, &Shard> = listed.shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let mut seen: BTreeSet<ShardId> = level.iter().cloned().collect();
+    while let Some(id) = level.pop() {
+        for ancestor in listed.get(&id).into_iter().flat_map(|shard| shard.parents()) {
+            if !seen.insert(ancestor.clone()) {
+                continue;
+            }
+            match standing(context, row, ancestor).await? {
+                Standing::Open => return Ok(false),
+                Standing::Ended => {}
+                Standing::NoRow => level.push(ancestor.clone()),
             }
         }
-        IoDone::Parents(Ok(true))
     }
-    .boxed()
+    Ok(true)
+}
+
+enum Standing {
+    Open,
+    Ended,
+    NoRow,
+}
+
+/// How another shard of the stream stands, as its row says now.
+async fn standing(context: &Context, row: &Lease, shard: &ShardId) -> Result<Standing, String> {
+    let answer = context.within_attempt(context.leases.get(&row.sibling_key(shard))).await;
+    match answer.unwrap_or_else(|| Err(context.no_answer())) {
+        Ok(None) => Ok(Standing::NoRow),
+        Ok(Some(Ok(row))) if row.is_ended() => Ok(Standing::Ended),
+        Ok(Some(Ok(_))) => Ok(Standing::Open),
+        Ok(Some(Err(problem))) => Err(problem.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Looks for the closed shard in a fresh listing.
@@ -104,18 +142,14 @@ pub(crate) fn release(
     async move {
         let farewell = successor.map_or(Farewell::Release, |to| Farewell::HandOver { to });
         match keeper.farewell(&tenure, farewell).await {
-            Ok(()) => FarewellDone::Written,
+            Ok(parted) => FarewellDone::Written(parted),
             Err(reason) => FarewellDone::Lost(reason),
         }
     }
     .boxed()
 }
 
-/// Creates the children, then writes the end.
-///
-/// In this order: a worker that dies in between leaves a parent that is not ended, so its next owner does both again. The
-/// other way round the children would have no rows until somebody compared the table with the stream. Nobody reads a child
-/// before its parent has ended, since its row names the parent.
+/// Writes the end together with the rows of the children.
 pub(crate) fn write_end(
     context: Arc<Context>,
     keeper: LeaseKeeper,
@@ -124,22 +158,30 @@ pub(crate) fn write_end(
     children: Vec<ChildShard>,
 ) -> BoxFuture<'static, FarewellDone> {
     async move {
-        let waiting = match shard_sync::create_children(&context, &row, &children).await {
-            Ok(waiting) => waiting,
+        let ending = match prepare_end(&context, &row, &children).await {
+            Ok(ending) => ending,
             Err(error) => return FarewellDone::NotPrepared(error.to_string()),
         };
-        let ids = children.into_iter().map(|child| child.id).collect();
-        if let Err(reason) = keeper.farewell(&tenure, Farewell::ShardEnd(ids)).await {
-            return FarewellDone::Lost(reason);
-        }
-        if !waiting.is_empty() {
+        let parted = match keeper.farewell(&tenure, Farewell::ShardEnd(ending)).await {
+            Ok(parted) => parted,
+            Err(reason) => return FarewellDone::Lost(reason),
+        };
+        if parted.left_out {
             // The child of a merge whose other parent has no row: usually the finisher of that one makes it. If the other
             // parent was trimmed long ago nobody finishes it; the whole listing tells.
             if let Err(error) = shard_sync::create_missing(&context, &mut RowReporter::default()).await {
-                tracing::warn!(lease_key = %row.key, %error, "children of a merge were not checked; a later start does");
+                tracing::warn!(lease_key = %row.key, %error, "children of a merge were not checked; the next audit does");
             }
         }
-        FarewellDone::Written
+        FarewellDone::Written(parted)
     }
     .boxed()
+}
+
+async fn prepare_end(context: &Context, row: &Lease, children: &[ChildShard]) -> Result<ShardEnding, StoreError> {
+    let (rows, waiting) = shard_sync::rows_of_children(context, row, children).await?;
+    let (ending, surplus) = ShardEnding::new(row, children, rows, !waiting.is_empty());
+    // Before the end, since nobody reads a child before its parent has ended, and nobody would miss one afterwards.
+    shard_sync::create_all(context, &surplus).await?;
+    Ok(ending)
 }

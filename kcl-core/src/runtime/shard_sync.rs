@@ -56,13 +56,13 @@ fn creation(context: &Context, listed_at: Timestamp) -> Creation {
     }
 }
 
-/// Creates the rows of the children that were named at the end of `parent`. Yields those that have to wait for another
-/// parent.
-pub(crate) async fn create_children(
+/// The rows of the children that were named at the end of `parent`, as they are to be created, and the children that have
+/// to wait for another parent.
+pub(crate) async fn rows_of_children(
     context: &Context,
     parent: &Lease,
     children: &[ChildShard],
-) -> Result<Vec<ShardId>, StoreError> {
+) -> Result<(Vec<Lease>, Vec<ShardId>), StoreError> {
     let mut others = BTreeMap::new();
     for other in children.iter().flat_map(|child| &child.parents) {
         let key = parent.sibling_key(other);
@@ -76,13 +76,11 @@ pub(crate) async fn create_children(
             None => {}
         }
     }
-    let (due, waiting) = children_of(parent, children, &others, &creation(context, context.wall()));
-    create_all(context, &due).await?;
-    Ok(waiting)
+    Ok(children_of(parent, children, &others, &creation(context, context.wall())))
 }
 
 /// Creates rows; those that exist already stay as they are.
-async fn create_all(context: &Context, leases: &[Lease]) -> Result<(), StoreError> {
+pub(crate) async fn create_all(context: &Context, leases: &[Lease]) -> Result<(), StoreError> {
     for some in leases.chunks(CREATIONS) {
         let creations = some.iter().map(|lease| create(context, lease).boxed());
         for outcome in join_all(creations).await {

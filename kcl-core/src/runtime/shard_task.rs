@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::callback::{Canceller, Panicked, UserCode};
 use super::context::Context;
 use super::events::{LeaseReleasedReason, ShardTenure, WorkerEvent};
-use super::lease_keeper::{Grant, LeaseKeeper};
+use super::lease_keeper::{Grant, LeaseKeeper, Parted};
 use super::shard_io::{self, FarewellDone, IoDone};
 use super::tenure::SharedTenure;
 use crate::metric_definitions::ShardMetrics;
@@ -82,6 +82,15 @@ pub(crate) struct ShardTask {
     canceller: Option<Canceller>,
     lost: Option<LeaseLostReason>,
     unflushed: Unflushed,
+    /// What the end of the tenure left to be done.
+    parted: Parted,
+}
+
+/// How a tenure ended, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct TaskEnd {
+    pub(crate) finish: Finish,
+    pub(crate) parted: Parted,
 }
 
 /// What was completed since the last early write was asked for.
@@ -146,11 +155,12 @@ impl ShardTask {
             canceller: None,
             lost: None,
             unflushed: Unflushed::default(),
+            parted: Parted::default(),
         }
     }
 
     /// Runs the tenure to its end and tells the world how it ended.
-    pub(crate) async fn run(mut self, reason: String) -> Finish {
+    pub(crate) async fn run(mut self, reason: String) -> TaskEnd {
         let span = tracing::info_span!(
             "shard",
             stream = %self.shard.stream().name(),
@@ -165,7 +175,7 @@ impl ShardTask {
             self.context.send(&self.tenure, |tenure| WorkerEvent::LeaseGained { tenure, reason });
             let finish = self.drive().await;
             self.tell_finish(finish);
-            finish
+            TaskEnd { finish, parted: self.parted }
         }
         .instrument(span)
         .await
@@ -419,7 +429,10 @@ impl ShardTask {
     fn farewell_done(&mut self, done: FarewellDone) {
         self.farewell = None;
         match done {
-            FarewellDone::Written => self.machine.handle_farewell_written(),
+            FarewellDone::Written(parted) => {
+                self.parted = parted;
+                self.machine.handle_farewell_written();
+            }
             FarewellDone::Lost(reason) => self.lose(reason),
             FarewellDone::NotPrepared(error) => {
                 tracing::warn!(error, "the end of the shard could not be prepared; it is tried again");

@@ -60,7 +60,7 @@ fn the_end_is_written_although_answers_are_lost_and_children_exist_already() {
         let mut child = Lease::unowned(key(1), Checkpoint::TrimHorizon, 5);
         child.parents = BTreeSet::from([id(0)]);
         fleet.store.put_row(Row::Lease(Box::new(child)));
-        fleet.store.script(FaultRule::new(Fault::LoseAnswer).on(Operation::Create));
+        fleet.store.script(FaultRule::new(Fault::LoseAnswer).on(Operation::Transact).times(2));
         fleet.store.script(FaultRule::new(Fault::LoseAnswer).on(Operation::Update).row(name(0)).times(2));
         fleet.source.reshard(&stream(), &[id(0)], &[(id(1), None), (id(2), None)]);
         fleet.source.append(&shard(1), "x");

@@ -7,5 +7,6 @@ mod hand_over;
 mod lifecycle;
 mod processing;
 mod resting;
+mod shard_end;
 mod sharing;
 mod slow_store;

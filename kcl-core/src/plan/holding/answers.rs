@@ -1,16 +1,56 @@
 //! What answers of the store, and rows that were read, mean for a tenure.
 
 use super::super::transition::Role;
-use super::{Farewell, Holding, News, Purpose, TenureEnd, UnderWay};
+use super::{EndOutcome, Farewell, Holding, News, Parting, Purpose, TenureEnd, UnderWay};
 use crate::types::{Backoff, Lease, Moment, StoreError, WriteOutcome};
 
 impl Holding {
     /// Takes in the answer to the write under way. `random` spreads repetitions.
     pub(crate) fn answer(&mut self, outcome: WriteOutcome, now: Moment, random: u64) -> Vec<News> {
-        let Some(UnderWay { sent, purpose }) = self.under_way.take() else {
+        let Some(under_way) = self.under_way.take() else {
             debug_assert!(false, "an answer without a write under way");
             return Vec::new();
         };
+        self.settle(under_way, outcome, now, random)
+    }
+
+    /// Takes in the answer to the transaction that ends the shard.
+    pub(crate) fn answer_end(&mut self, outcome: EndOutcome, now: Moment, random: u64) -> Vec<News> {
+        let Some(under_way) = self.under_way.take() else {
+            debug_assert!(false, "an answer without a write under way");
+            return Vec::new();
+        };
+        match outcome {
+            EndOutcome::Applied => {
+                let sent = under_way.sent;
+                let Some((after, ending)) = under_way.end else {
+                    debug_assert!(false, "the answer to a transaction that was not sent");
+                    return Vec::new();
+                };
+                self.base = sent;
+                let mut news = self.confirm(after, sent);
+                let begun = ending.begun(&self.me).cloned().collect();
+                let (look_at, left_out) = (ending.existing().to_vec(), ending.left_out());
+                news.push(News::Gone(Parting { successor: None, begun, sent, look_at, left_out }));
+                news
+            }
+            EndOutcome::Blocked(results) => {
+                let way_is_free = match &mut self.farewell {
+                    Some(Farewell::ShardEnd(ending)) => ending.give_way(&self.row, &results),
+                    _ => false,
+                };
+                if way_is_free {
+                    self.next = now;
+                    return Vec::new();
+                }
+                self.repeat(StoreError::Unavailable("it cancelled a transaction without cause".into()), now, random)
+            }
+            EndOutcome::Settled(outcome) => self.settle(under_way, *outcome, now, random),
+        }
+    }
+
+    fn settle(&mut self, under_way: UnderWay, outcome: WriteOutcome, now: Moment, random: u64) -> Vec<News> {
+        let UnderWay { sent, purpose, .. } = under_way;
         if purpose == Purpose::Renew && now >= self.deadline() {
             // Whatever it says: since the deadline nobody may work under this tenure, and those who look at the clock
             // themselves have stopped. A tenure that has ended is not revived.
@@ -71,7 +111,8 @@ impl Holding {
         self.row = row;
         self.unanswered = None;
         self.failures = 0;
-        self.next = if self.farewell.is_some() { sent } else { sent + self.timings.renewal };
+        self.renewal_due = sent + self.timings.renewal;
+        self.next = if self.farewell.is_some() { sent } else { self.renewal_due };
         // Counted from any write, so that records which trickle in do not double the writes.
         self.checkpoint_after = sent + self.checkpoint_interval;
         self.flush = self.flush && self.unstored().is_some();
@@ -85,7 +126,8 @@ impl Holding {
     /// been asked for, or the lease is gone.
     fn conflict(&mut self, row: Lease, now: Moment, random: u64) -> Vec<News> {
         if matches!(self.farewell, Some(Farewell::ShardEnd(_))) && row.is_ended() {
-            return vec![News::Gone { successor: None }];
+            // Reading begins no tenure: children that a lost answer of ours made are adopted like any other row.
+            return vec![News::Gone(self.ended())];
         }
         let still_ours = row.epoch() == self.epoch && row.last_written_by_us();
         let role = if row.checkpoint_owner.as_ref() == Some(&self.me) {
@@ -125,8 +167,17 @@ impl Holding {
 
     /// The tenure ended as we wished, and the row is as it stands now.
     fn gone(&self) -> News {
-        let successor = self.row.owner.clone().filter(|owner| *owner != self.me && !self.row.is_ended());
-        News::Gone { successor }
+        if self.row.is_ended() {
+            return News::Gone(self.ended());
+        }
+        let successor = self.row.owner.clone().filter(|owner| *owner != self.me);
+        News::Gone(Parting { successor, ..Parting::default() })
+    }
+
+    /// The shard has ended, as its row says.
+    fn ended(&self) -> Parting {
+        let Some(Farewell::ShardEnd(ending)) = &self.farewell else { return Parting::default() };
+        Parting { look_at: ending.with_rows().cloned().collect(), left_out: ending.left_out(), ..Parting::default() }
     }
 
     fn repeat(&mut self, error: StoreError, now: Moment, random: u64) -> Vec<News> {

@@ -2,13 +2,14 @@
 
 mod answers;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::shard_end::ShardEnding;
 use super::transition::{self, LeaseWrite, Role};
 use crate::settings::Timings;
 use crate::types::{
-    Checkpoint, Epoch, FencingToken, Lease, Moment, RecordPosition, ShardId, StoreError, Tenure, WorkerId,
+    Checkpoint, Epoch, FencingToken, Lease, LeaseKey, Moment, RecordPosition, StepResult, StoreError, Tenure,
+    TransactionStep, WorkerId, WriteOutcome,
 };
 
 /// Why a tenure is over.
@@ -35,7 +36,7 @@ pub(crate) enum Farewell {
         to: WorkerId,
     },
     /// The shard is processed to its end.
-    ShardEnd(BTreeSet<ShardId>),
+    ShardEnd(ShardEnding),
 }
 
 /// What an answer of the store brought.
@@ -46,14 +47,46 @@ pub(crate) enum News {
     /// The leader asked to hand the lease over: drain and release.
     HandOverAsked,
     /// The farewell is written.
-    Gone {
-        /// Whom the row names now: it should look at it at once.
-        successor: Option<WorkerId>,
-    },
+    Gone(Parting),
     /// The tenure ended against our will.
     Ended(TenureEnd),
     /// A store error that repeating does not cure.
     Broken(StoreError),
+}
+
+/// What a farewell leaves behind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Parting {
+    /// Whom the row names now: it should look at it at once.
+    pub(crate) successor: Option<WorkerId>,
+    /// Children whose tenures began with the write that ended the shard.
+    pub(crate) begun: Vec<Lease>,
+    /// When that write was sent.
+    pub(crate) sent: Moment,
+    /// Children whose rows are there, and perhaps name this worker: they are to be looked at.
+    pub(crate) look_at: Vec<LeaseKey>,
+    /// A child has to wait for another parent, and has no row yet.
+    pub(crate) left_out: bool,
+}
+
+/// What is to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Write {
+    /// A change of the lease's own row.
+    Row(Box<LeaseWrite>),
+    /// The end of a shard with the rows of its children. The lease's own row is the first step.
+    End(Vec<TransactionStep>),
+}
+
+/// What came of sending the end of a shard.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EndOutcome {
+    /// Everything was applied.
+    Applied,
+    /// Nothing was applied, and the end itself was not in the way: these are the results of all steps.
+    Blocked(Vec<StepResult>),
+    /// The lease's own row was read, or nothing is known: as the answer to a write of that row alone.
+    Settled(Box<WriteOutcome>),
 }
 
 /// What a write under way is for.
@@ -67,6 +100,8 @@ enum Purpose {
 struct UnderWay {
     sent: Moment,
     purpose: Purpose,
+    /// What a transaction brings if it is applied, since it does not answer with rows: the lease's own row, and the end.
+    end: Option<(Lease, ShardEnding)>,
 }
 
 /// The state of one tenure, from the write that began it to the one that ends it.
@@ -87,6 +122,8 @@ pub(crate) struct Holding {
     /// When the next write is due.
     next: Moment,
     failures: u32,
+    /// When others should see the counter move again. The end of a shard that cannot be written gives way to it.
+    renewal_due: Moment,
     completed: Option<RecordPosition>,
     /// When a completed position may ride along again.
     checkpoint_after: Moment,
@@ -123,6 +160,7 @@ impl Holding {
             under_way: None,
             next,
             failures: 0,
+            renewal_due: next,
             completed: row.checkpoint.record().cloned(),
             checkpoint_after: sent + checkpoint_interval.min(next.since(sent)),
             checkpoint_interval,
@@ -175,10 +213,25 @@ impl Holding {
         true
     }
 
-    /// End the tenure, with the last checkpoint in the same write.
+    /// End the tenure, with the last checkpoint in the same write. A later wish replaces an earlier one that is not written.
     pub(crate) fn bid_farewell(&mut self, farewell: Farewell, now: Moment) {
         self.farewell = Some(farewell);
         self.next = self.next.min(now);
+    }
+
+    /// Children that are not made yet are made for nobody.
+    pub(crate) fn leave_children(&mut self) {
+        if let Some(Farewell::ShardEnd(ending)) = &mut self.farewell {
+            ending.disown();
+        }
+    }
+
+    /// How many tenures of children begin if the farewell that was bid is written.
+    pub(crate) fn promised(&self) -> usize {
+        match &self.farewell {
+            Some(Farewell::ShardEnd(ending)) => ending.begun(&self.me).count(),
+            Some(Farewell::Release | Farewell::HandOver { .. }) | None => 0,
+        }
     }
 
     /// What is completed but not stored.
@@ -206,7 +259,7 @@ impl Holding {
 
     /// The write that is due now, if any. Only one is under way at a time: each is conditional on the counter that the one
     /// before it produced. The caller sends it after this call and never before.
-    pub(crate) fn write(&mut self, now: Moment) -> Option<LeaseWrite> {
+    pub(crate) fn write(&mut self, now: Moment) -> Option<Write> {
         if self.under_way.is_some() || now < self.due_at() || now >= self.deadline() {
             return None;
         }
@@ -215,27 +268,39 @@ impl Holding {
             self.checkpoint_after = now + self.checkpoint_interval;
             return None;
         }
-        let (write, purpose) = match &self.farewell {
-            Some(Farewell::Release) => {
-                (transition::release(&self.row, &self.me, self.role, self.epoch, unstored), Purpose::Farewell)
-            }
+        let (me, role, epoch) = (&self.me, self.role, self.epoch);
+        let (write, purpose) = match self.farewell.as_ref().filter(|_| !self.gives_way_to_renewal(now)) {
+            Some(Farewell::Release) => (transition::release(&self.row, me, role, epoch, unstored), Purpose::Farewell),
             Some(Farewell::HandOver { to }) => {
-                let write = transition::hand_over(&self.row, &self.me, self.role, self.epoch, unstored, to);
-                (write, Purpose::Farewell)
+                (transition::hand_over(&self.row, me, role, epoch, unstored, to), Purpose::Farewell)
             }
-            Some(Farewell::ShardEnd(children)) => {
-                (transition::shard_end(&self.row, &self.me, self.role, self.epoch, children), Purpose::Farewell)
+            Some(Farewell::ShardEnd(ending)) => {
+                (transition::shard_end(&self.row, me, role, epoch, &ending.children), Purpose::Farewell)
             }
             None => {
                 let rides = self.flush || now >= self.checkpoint_after;
                 let checkpoint = unstored.filter(|_| rides);
-                (transition::renew(&self.row, &self.me, self.role, self.epoch, checkpoint), Purpose::Renew)
+                (transition::renew(&self.row, me, role, epoch, checkpoint), Purpose::Renew)
             }
         };
-        self.under_way = Some(UnderWay { sent: now, purpose });
-        Some(write)
+        let (send, end) = match &self.farewell {
+            Some(Farewell::ShardEnd(ending)) if purpose == Purpose::Farewell && ending.has_rows() => {
+                let after = write.change.apply(&self.row);
+                (Write::End(ending.steps(&self.row, write)), Some((after, ending.clone())))
+            }
+            _ => (Write::Row(Box::new(write)), None),
+        };
+        self.under_way = Some(UnderWay { sent: now, purpose, end });
+        Some(send)
+    }
+
+    /// A transaction may be refused where a write of one row is not. While the shard cannot be ended the lease is kept.
+    fn gives_way_to_renewal(&self, now: Moment) -> bool {
+        matches!(self.farewell, Some(Farewell::ShardEnd(_))) && self.failures > 0 && now >= self.renewal_due
     }
 }
 
+#[cfg(test)]
+mod end_tests;
 #[cfg(test)]
 mod tests;

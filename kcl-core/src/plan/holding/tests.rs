@@ -40,6 +40,14 @@ fn apply(row: &mut Lease, write: &LeaseWrite) -> WriteOutcome {
     }
 }
 
+/// The write that is due, of the row alone.
+fn due(holding: &mut Holding, now: Moment) -> Option<LeaseWrite> {
+    holding.write(now).map(|write| match write {
+        Write::Row(write) => *write,
+        Write::End(steps) => panic!("{steps:?}"),
+    })
+}
+
 fn lost() -> WriteOutcome {
     WriteOutcome::Unknown(StoreError::Unavailable("no answer".into()))
 }
@@ -48,13 +56,13 @@ fn lost() -> WriteOutcome {
 fn a_checkpoint_rides_on_the_renewal() {
     let (mut row, mut holding) = begun();
     holding.complete(position(7));
-    assert_eq!(holding.write(millis(3_000)), None, "not due yet");
-    let write = holding.write(millis(3_334)).unwrap();
+    assert_eq!(due(&mut holding, millis(3_000)), None, "not due yet");
+    let write = due(&mut holding, millis(3_334)).unwrap();
     let news = holding.answer(apply(&mut row, &write), millis(3_350), 0);
     assert_eq!(news, [News::Stored(Checkpoint::At(position(7)))]);
     assert_eq!(holding.deadline(), millis(13_334), "counted from before the write was sent");
     holding.complete(position(8));
-    assert_eq!(holding.write(millis(3_400)), None, "one write per period, however many records come");
+    assert_eq!(due(&mut holding, millis(3_400)), None, "one write per period, however many records come");
 }
 
 #[test]
@@ -63,8 +71,8 @@ fn a_flush_is_the_renewal() {
     assert!(!holding.flush(millis(100)), "nothing to store");
     holding.complete(position(7));
     assert!(holding.flush(millis(100)));
-    let write = holding.write(millis(100)).unwrap();
-    assert_eq!(holding.write(millis(100)), None, "one at a time");
+    let write = due(&mut holding, millis(100)).unwrap();
+    assert_eq!(due(&mut holding, millis(100)), None, "one at a time");
     assert_eq!(holding.answer(apply(&mut row, &write), millis(120), 0).len(), 1);
     assert_eq!(holding.wake_at(), millis(100) + timings().renewal);
 }
@@ -72,15 +80,15 @@ fn a_flush_is_the_renewal() {
 #[test]
 fn after_a_lost_answer_the_deadline_counts_from_the_first_write() {
     let (mut row, mut holding) = begun();
-    let first = holding.write(millis(3_400)).unwrap();
+    let first = due(&mut holding, millis(3_400)).unwrap();
     let _ = apply(&mut row, &first);
     assert_eq!(holding.answer(lost(), millis(4_400), 0), []);
     let again = holding.wake_at();
-    let second = holding.write(again).unwrap();
+    let second = due(&mut holding, again).unwrap();
     assert_eq!(second.condition, first.condition, "a repetition keeps its condition");
     assert_eq!(holding.answer(apply(&mut row, &second), again, 0), [], "the conflict shows that the first was applied");
     assert_eq!(holding.deadline(), millis(13_400));
-    assert!(holding.write(again).is_some(), "and it renews at once");
+    assert!(due(&mut holding, again).is_some(), "and it renews at once");
 }
 
 #[test]
@@ -92,7 +100,7 @@ fn a_refused_write_does_not_move_the_deadline() {
             assert_eq!((news, now, step > 3), (News::Ended(TenureEnd::Expired), millis(10_000), true));
             return;
         }
-        let _ = holding.write(now).unwrap();
+        let _ = due(&mut holding, now).unwrap();
         assert_eq!(holding.answer(WriteOutcome::Refused(StoreError::Throttled("slow".into())), now, 9), []);
     }
     panic!("the tenure never ended");
@@ -101,7 +109,7 @@ fn a_refused_write_does_not_move_the_deadline() {
 #[test]
 fn an_answer_after_the_deadline_does_not_revive_the_tenure() {
     let (mut row, mut holding) = begun();
-    let write = holding.write(millis(9_900)).unwrap();
+    let write = due(&mut holding, millis(9_900)).unwrap();
     let outcome = apply(&mut row, &write);
     assert_eq!(holding.answer(outcome, millis(10_000), 0), [News::Ended(TenureEnd::Expired)]);
 }
@@ -110,7 +118,7 @@ fn an_answer_after_the_deadline_does_not_revive_the_tenure() {
 fn a_row_that_was_taken_ends_the_tenure() {
     let (mut row, mut holding) = begun();
     row = transition::take(&row, &worker("b")).change.apply(&row);
-    let write = holding.write(millis(4_000)).unwrap();
+    let write = due(&mut holding, millis(4_000)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(4_020), 0), [News::Ended(TenureEnd::Taken)]);
 }
 
@@ -119,7 +127,7 @@ fn a_row_that_came_back_to_us_by_foreign_hands_is_no_tenure_of_ours() {
     let (mut row, mut holding) = begun();
     // Java assigns to c and back to a: owner and epoch are as before, only `k_c` tells.
     row.counter += 2;
-    let write = holding.write(millis(4_000)).unwrap();
+    let write = due(&mut holding, millis(4_000)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(4_020), 0), [News::Ended(TenureEnd::Taken)]);
 }
 
@@ -128,11 +136,11 @@ fn a_hand_off_that_a_leader_asks_for_is_completed_by_the_release() {
     let (mut row, mut holding) = begun();
     row.owner = Some(worker("b"));
     row.checkpoint_owner = Some(worker("a"));
-    let write = holding.write(millis(4_000)).unwrap();
+    let write = due(&mut holding, millis(4_000)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(4_020), 0), [News::HandOverAsked]);
     holding.complete(position(3));
     holding.bid_farewell(Farewell::Release, millis(4_100));
-    let write = holding.write(millis(4_100)).unwrap();
+    let write = due(&mut holding, millis(4_100)).unwrap();
     let news = holding.answer(apply(&mut row, &write), millis(4_120), 0);
     assert_eq!(news, [News::Stored(Checkpoint::At(position(3))), gone(Some("b"))]);
     assert_eq!((row.owner, row.checkpoint_owner), (Some(worker("b")), None));
@@ -140,7 +148,7 @@ fn a_hand_off_that_a_leader_asks_for_is_completed_by_the_release() {
 }
 
 fn gone(successor: Option<&str>) -> News {
-    News::Gone { successor: successor.map(worker) }
+    News::Gone(Parting { successor: successor.map(worker), ..Parting::default() })
 }
 
 /// The leader asks `a` to hand over to `b`.
@@ -156,7 +164,7 @@ fn a_request_that_is_read_is_known_before_a_write_fails_on_it() {
     assert_eq!(holding.learn(row.clone(), millis(100)), [News::HandOverAsked]);
     assert_eq!(holding.learn(row.clone(), millis(200)), [], "it is told once");
     assert_eq!(holding.deadline(), millis(10_000), "nothing that is read prolongs a tenure");
-    let write = holding.write(millis(4_000)).unwrap();
+    let write = due(&mut holding, millis(4_000)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(4_020), 0), [], "the renewal succeeds at once");
     assert_eq!((row.counter, row.checkpoint_owner), (52, Some(worker("a"))));
 }
@@ -164,13 +172,13 @@ fn a_request_that_is_read_is_known_before_a_write_fails_on_it() {
 #[test]
 fn a_row_that_is_older_or_newer_than_what_is_confirmed_only_hastens_the_next_write() {
     let (mut row, mut holding) = begun();
-    let first = holding.write(millis(3_400)).unwrap();
+    let first = due(&mut holding, millis(3_400)).unwrap();
     let _ = apply(&mut row, &first);
     ask(&mut row);
     assert_eq!(holding.learn(row.clone(), millis(3_410)), [], "the answer to the write under way is still to come");
     assert_eq!(holding.answer(lost(), millis(4_400), 0), []);
     let now = holding.wake_at();
-    let again = holding.write(now).unwrap();
+    let again = due(&mut holding, now).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &again), now, 0), [News::HandOverAsked]);
     let mut foreign = row.clone();
     foreign.checkpoint_owner = Some(worker("c"));
@@ -183,7 +191,7 @@ fn a_worker_that_stops_names_its_successor_in_the_last_write() {
     let (mut row, mut holding) = begun();
     holding.complete(position(3));
     holding.bid_farewell(Farewell::HandOver { to: worker("c") }, millis(100));
-    let write = holding.write(millis(100)).unwrap();
+    let write = due(&mut holding, millis(100)).unwrap();
     let news = holding.answer(apply(&mut row, &write), millis(120), 0);
     assert_eq!(news, [News::Stored(Checkpoint::At(position(3))), gone(Some("c"))]);
     assert_eq!(row.owner, Some(worker("c")));
@@ -194,9 +202,9 @@ fn a_hand_off_that_begins_meanwhile_keeps_its_successor() {
     let (mut row, mut holding) = begun();
     holding.bid_farewell(Farewell::HandOver { to: worker("c") }, millis(100));
     ask(&mut row);
-    let write = holding.write(millis(100)).unwrap();
+    let write = due(&mut holding, millis(100)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(120), 0), [News::HandOverAsked]);
-    let write = holding.write(millis(120)).unwrap();
+    let write = due(&mut holding, millis(120)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(140), 0), [gone(Some("b"))]);
     assert_eq!((row.owner, row.checkpoint_owner), (Some(worker("b")), None));
 }
@@ -204,15 +212,16 @@ fn a_hand_off_that_begins_meanwhile_keeps_its_successor() {
 #[test]
 fn a_farewell_whose_answer_is_lost_is_recognised() {
     let to = worker("c");
-    let ended = (Farewell::ShardEnd(BTreeSet::new()), None);
+    let childless = ShardEnding::new(&begun().0, &[], Vec::new(), false).0;
+    let ended = (Farewell::ShardEnd(childless), None);
     for (farewell, successor) in [(Farewell::Release, None), (Farewell::HandOver { to }, Some("c")), ended] {
         let (mut row, mut holding) = begun();
         holding.bid_farewell(farewell, millis(10));
-        let write = holding.write(millis(10)).unwrap();
+        let write = due(&mut holding, millis(10)).unwrap();
         let _ = apply(&mut row, &write);
         let _ = holding.answer(lost(), millis(1_010), 0);
         let now = holding.wake_at();
-        let write = holding.write(now).unwrap();
+        let write = due(&mut holding, now).unwrap();
         assert_eq!(holding.answer(apply(&mut row, &write), now, 0), [gone(successor)]);
     }
 }
@@ -315,7 +324,7 @@ impl World {
         if let Some(end) = self.holding.check(now) {
             return vec![end];
         }
-        let Some(write) = self.holding.write(now) else { return Vec::new() };
+        let Some(write) = due(&mut self.holding, now) else { return Vec::new() };
         let outcome = match fate {
             Fate::Applied => self.arrive(&write, now),
             Fate::AppliedButLost => {
@@ -388,7 +397,7 @@ proptest! {
                         asked += 1;
                         prop_assert!(asked == 1, "it is asked once");
                     }
-                    News::Gone { .. } => return Ok(()),
+                    News::Gone(_) => return Ok(()),
                     News::Ended(TenureEnd::Expired) => return Ok(()),
                     News::Ended(end) => {
                         prop_assert!(!world.ours, "{end:?}: nobody took it");

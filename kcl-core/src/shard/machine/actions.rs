@@ -4,15 +4,20 @@ use super::{Action, Callback, End, Farewell, Finish, ShardMachine};
 use crate::types::Moment;
 
 impl ShardMachine {
-    /// When to wake up at the latest.
+    /// When to wake up at the latest. After [`poll_action`](ShardMachine::poll_action) had nothing to do it lies ahead: a
+    /// time that has come, and at which nothing happens, would keep the shell awake for ever.
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
-        if self.finished {
+        if self.finished || self.lost {
             return None;
         }
-        let drain = self.stop.filter(|_| self.callback.is_some()).map(|(_, deadline)| deadline);
+        if self.is_stopping() {
+            let runs = self.callback.is_some() && !self.cancelling;
+            return self.stop.filter(|_| runs).map(|(_, deadline)| deadline);
+        }
         let callback = (self.callback.is_none() && self.wants_callback()).then_some(self.callback_after);
         let fetch = (!self.fetching && self.wants_fetch()).then_some(self.fetch_after);
-        [drain, callback, fetch].into_iter().flatten().min()
+        let give_up = self.stop.filter(|_| self.farewell == Farewell::End).map(|(_, deadline)| deadline);
+        [callback, fetch, give_up].into_iter().flatten().min()
     }
 
     /// What to do now; `None` when there is nothing until something happens or time passes.
@@ -28,6 +33,10 @@ impl ShardMachine {
         }
         if self.is_stopping() {
             return self.poll_stopping(now);
+        }
+        if self.farewell == Farewell::End && self.stop.is_some_and(|(_, deadline)| now >= deadline) {
+            self.farewell = Farewell::Release;
+            return Some(Action::Release);
         }
         // The callback first: it makes room in the queue for the next fetch.
         // Opening a batch may have something to report although there is nothing to call.
@@ -54,10 +63,11 @@ impl ShardMachine {
         }
     }
 
-    /// An end that the processor already knows of is written, also when the worker stops meanwhile; but a stop does not
-    /// wait for the repetition of a write that failed: the next owner ends the shard again.
+    /// An end that the processor already knows of is written, also when the worker stops meanwhile; but a stop waits neither
+    /// for the repetition of one that could not be prepared, nor beyond its deadline: the next owner ends the shard again.
     fn is_stopping(&self) -> bool {
         let ending = matches!(self.end, End::Told(_)) && (self.farewell == Farewell::End || self.failures == 0);
+        let ending = ending && self.farewell != Farewell::Release;
         self.stop.is_some() && !ending
     }
 

@@ -177,7 +177,7 @@ fn the_end_is_told_only_after_everything_is_completed_and_written_only_after_it_
     assert!(matches!(machine.poll_action(now), Some(Action::CallShardEnded { attempt: 2 })));
     machine.handle_shard_ended(Ok(()), now, 0);
     assert!(matches!(machine.poll_action(now), Some(Action::WriteEnd { children }) if children.len() == 1));
-    machine.stop(StopReason::Shutdown, now);
+    machine.stop(StopReason::Shutdown, now + Duration::from_millis(1));
     assert!(machine.poll_action(now).is_none(), "the end that is under way is not given up for a stop");
     machine.handle_farewell_written();
     assert!(matches!(machine.poll_action(now), Some(Action::Finished(Finish::Ended))));
@@ -200,6 +200,25 @@ fn a_stop_does_not_wait_for_ever_for_an_end_that_cannot_be_written() {
     machine.handle_farewell_written();
     let finished = machine.poll_action(millis(10));
     assert!(matches!(finished, Some(Action::Finished(Finish::Released(StopReason::Shutdown)))));
+}
+
+#[test]
+fn a_stop_does_not_wait_beyond_its_deadline_for_an_end_that_is_under_way() {
+    let mut machine = delivering(1..=1);
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    machine.handle_fetched(nothing(), Some(ShardEnd::with_children(vec![child("c")])), millis(0));
+    let _progress = machine.poll_action(millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallShardEnded { .. })));
+    machine.handle_shard_ended(Ok(()), millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::WriteEnd { .. })));
+    machine.stop(StopReason::HandOver, millis(5_000));
+    assert!(machine.poll_action(millis(4_999)).is_none());
+    assert_eq!(machine.poll_timeout(), Some(millis(5_000)));
+    assert!(matches!(machine.poll_action(millis(5_000)), Some(Action::Release)));
+    assert!(machine.poll_action(millis(5_000)).is_none());
+    machine.handle_farewell_written();
+    let finished = machine.poll_action(millis(5_010));
+    assert!(matches!(finished, Some(Action::Finished(Finish::Released(StopReason::HandOver)))));
 }
 
 #[test]
@@ -374,6 +393,104 @@ proptest! {
                     machine.handle_processed(Processed::Panicked { message: "boom".into() }, now, 1);
                 }
                 Event::Wait => if let Some(next) = machine.poll_timeout() { now = next.max(now) },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Everything that can happen to a machine, in any order.
+#[derive(Debug, Clone)]
+enum Any {
+    Fetched(u64, Option<bool>),
+    Callback(bool),
+    Parents(bool),
+    Proven(bool),
+    Farewell(bool),
+    Stop(u64),
+    Lose,
+    Wait,
+}
+
+fn anything() -> impl Strategy<Value = Any> {
+    prop_oneof![
+        6 => (0u64..3, prop::option::of(any::<bool>())).prop_map(|(count, end)| Any::Fetched(count, end)),
+        8 => any::<bool>().prop_map(Any::Callback),
+        4 => any::<bool>().prop_map(Any::Parents),
+        4 => any::<bool>().prop_map(Any::Proven),
+        3 => any::<bool>().prop_map(Any::Farewell),
+        1 => (0u64..5_000).prop_map(Any::Stop),
+        1 => Just(Any::Lose),
+        4 => Just(Any::Wait),
+    ]
+}
+
+proptest! {
+    /// A time at which nothing happens, and that has come already, would keep the shell awake for ever.
+    #[test]
+    fn a_machine_with_nothing_to_do_never_asks_to_be_woken_in_the_past(
+        parents in any::<bool>(),
+        script in prop::collection::vec(anything(), 1..100),
+    ) {
+        let mut machine = ShardMachine::new(settings(), None, parents, millis(0));
+        let (mut now, mut fetched) = (millis(0), 0u64);
+        // What runs, as the shell would have it.
+        let (mut callback, mut io, mut farewell) = (None, None, None);
+        for event in script {
+            while let Some(action) = machine.poll_action(now) {
+                match action {
+                    Action::Fetch | Action::CheckParents | Action::ProveEnd => io = Some(action),
+                    Action::Release | Action::WriteEnd { .. } => farewell = Some(()),
+                    Action::CancelCallback => {
+                        callback = None;
+                        machine.callback_cancelled();
+                    }
+                    Action::Progress { .. } | Action::Report(_) => {}
+                    Action::Finished(_) => return Ok(()),
+                    other => callback = Some(other),
+                }
+            }
+            if let Some(next) = machine.poll_timeout() {
+                prop_assert!(next > now, "{next:?} at {now:?}: {machine:?}");
+            }
+            match (event, &callback, &io) {
+                (Any::Fetched(count, end), _, Some(Action::Fetch)) => {
+                    io = None;
+                    let children = |named| if named { vec![child("shardId-1")] } else { Vec::new() };
+                    let end = end.map(|named| ShardEnd::with_children(children(named)));
+                    machine.handle_fetched(batch(fetched + 1..=fetched + count), end, now);
+                    fetched += count;
+                }
+                (Any::Parents(done), _, Some(Action::CheckParents)) => {
+                    io = None;
+                    machine.handle_parents(Ok(done), now, 0);
+                }
+                (Any::Proven(closed), _, Some(Action::ProveEnd)) => {
+                    io = None;
+                    let proof = if closed { Proof::Closed(Vec::new()) } else { Proof::NotClosed("open".into()) };
+                    machine.handle_proof(Ok(proof), now, 0);
+                }
+                (Any::Callback(well), Some(running), _) => {
+                    let result = if well { Ok(()) } else { Err("no".to_owned()) };
+                    match running {
+                        Action::Initialize => machine.handle_initialized(result, now, 0),
+                        Action::Deliver { .. } if well => machine.handle_processed(Processed::Completed, now, 0),
+                        Action::Deliver { .. } => {
+                            machine.handle_processed(Processed::Panicked { message: "boom".into() }, now, 0);
+                        }
+                        Action::CallShardEnded { .. } => machine.handle_shard_ended(result, now, 0),
+                        Action::CallShutdownRequested { .. } => machine.handle_shutdown_requested(),
+                        Action::CallLeaseLost => machine.handle_lease_lost_told(),
+                        other => prop_assert!(false, "{other:?}"),
+                    }
+                    callback = None;
+                }
+                (Any::Farewell(well), _, _) if farewell.take().is_some() => {
+                    if well { machine.handle_farewell_written() } else { machine.handle_end_failed("no".into(), now, 0) }
+                }
+                (Any::Stop(after), _, _) => machine.stop(StopReason::Shutdown, now + Duration::from_millis(after)),
+                (Any::Lose, _, _) => machine.lose(),
+                (Any::Wait, _, _) => if let Some(next) = machine.poll_timeout() { now = next.max(now) },
                 _ => {}
             }
         }

@@ -1,130 +1,38 @@
-//! The single writer of the leases this worker holds.
-//!
-//! One task owns all tenures: renewals, checkpoints and releases of one lease cannot race with each other, and between
-//! workers the condition of each write decides. What to write when is decided by [`Holding`]; this file sends it.
+//! The task that owns all tenures of this worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use super::tenure::SharedTenure;
+use super::super::context::Context;
+use super::super::tenure::SharedTenure;
+use super::send::{self, Answer};
+use super::{BeginReply, Command, FarewellReply, FlushReply, Grant, Parted};
 use crate::error::WorkerError;
-use crate::plan::holding::{Farewell, Holding, News, TenureEnd};
-use crate::plan::transition::{self, LeaseWrite};
+use crate::plan::holding::{EndOutcome, Farewell, Holding, News, Parting, TenureEnd};
+use crate::plan::transition::LeaseWrite;
 use crate::ports::{CheckpointError, LeaseLostReason};
-use crate::types::{Backoff, CreateOutcome, Lease, LeaseKey, Moment, RecordPosition, Tenure, WorkerId, WriteOutcome};
-
-/// A tenure that began, and the row that began it: its checkpoint is where reading starts.
-#[derive(Debug)]
-pub(crate) struct Grant {
-    pub(crate) shared: Arc<SharedTenure>,
-    pub(crate) row: Lease,
-}
-
-type FlushReply = oneshot::Sender<Result<Option<RecordPosition>, CheckpointError>>;
-
-enum Command {
-    Begin { key: LeaseKey, write: Box<LeaseWrite>, reply: oneshot::Sender<Result<Grant, String>> },
-    Flush { tenure: Tenure, reply: Option<FlushReply> },
-    Farewell { tenure: Tenure, farewell: Farewell, reply: oneshot::Sender<Result<(), LeaseLostReason>> },
-    Learn { row: Box<Lease> },
-}
-
-/// A cheap handle on the lease keeper.
-#[derive(Clone)]
-pub(crate) struct LeaseKeeper {
-    commands: mpsc::Sender<Command>,
-}
-
-/// The most commands that wait; those who ask wait with them.
-const COMMANDS: usize = 256;
-
-impl LeaseKeeper {
-    /// The keeper and its task, which ends once the worker has `drained` and nothing is held or under way. Handles may
-    /// outlive it: user code can keep a checkpointer for ever.
-    pub(crate) fn new(
-        context: Arc<Context>,
-        drained: CancellationToken,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (sender, receiver) = mpsc::channel(COMMANDS);
-        let keeper = Keeper {
-            context,
-            tenures: BTreeMap::new(),
-            wake: BTreeSet::new(),
-            under_way: FuturesUnordered::new(),
-            beginning: BTreeMap::new(),
-        };
-        (LeaseKeeper { commands: sender }, keeper.run(receiver, drained))
-    }
-
-    /// Begins a tenure with this write. The error says in words why it did not begin.
-    pub(crate) async fn begin(&self, key: LeaseKey, write: LeaseWrite) -> Result<Grant, String> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || "the worker ends".to_owned();
-        self.commands.send(Command::Begin { key, write: Box::new(write), reply }).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-
-    /// Stores what is completed without waiting for the renewal, and returns once it is stored.
-    pub(crate) async fn flush(&self, shared: &SharedTenure) -> Result<Option<RecordPosition>, CheckpointError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Flush { tenure: shared.tenure.clone(), reply: Some(reply) };
-        if self.commands.send(command).await.is_err() {
-            return Err(CheckpointError::LeaseLost(shared.reason()));
-        }
-        answer.await.unwrap_or(Err(CheckpointError::LeaseLost(shared.reason())))
-    }
-
-    /// Asks for an early write and does not wait. If the keeper is busy the renewal stores it.
-    pub(crate) fn flush_soon(&self, tenure: &Tenure) {
-        let _the_renewal_will_do = self.commands.try_send(Command::Flush { tenure: tenure.clone(), reply: None });
-    }
-
-    /// Passes on a row that was read and that names this worker as the one who should hand over: its shard task hears of it
-    /// before a renewal fails on it. A row that says nothing new is ignored.
-    pub(crate) async fn learn(&self, row: Lease) {
-        let _the_worker_ends = self.commands.send(Command::Learn { row: Box::new(row) }).await;
-    }
-
-    /// Ends a tenure, with everything that is completed stored in the same write.
-    pub(crate) async fn farewell(&self, shared: &SharedTenure, farewell: Farewell) -> Result<(), LeaseLostReason> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Farewell { tenure: shared.tenure.clone(), farewell, reply };
-        if self.commands.send(command).await.is_err() {
-            return Err(shared.reason());
-        }
-        answer.await.unwrap_or_else(|_| Err(shared.reason()))
-    }
-}
+use crate::types::{CreateOutcome, Lease, LeaseKey, Moment, RecordPosition, Tenure, WriteOutcome};
 
 struct Held {
     holding: Holding,
     shared: Arc<SharedTenure>,
     scheduled: Moment,
     flushes: Vec<(Option<RecordPosition>, FlushReply)>,
-    farewell: Option<oneshot::Sender<Result<(), LeaseLostReason>>>,
+    farewell: Option<FarewellReply>,
 }
 
 struct Beginning {
     sent: Moment,
-    reply: oneshot::Sender<Result<Grant, String>>,
+    reply: BeginReply,
 }
 
-enum Answer {
-    Begun { key: LeaseKey, outcome: WriteOutcome },
-    Written { tenure: Tenure, outcome: WriteOutcome },
-    Restored { last: Lease, failures: u32, outcome: CreateOutcome },
-    Noticed,
-}
-
-struct Keeper {
+pub(super) struct Keeper {
     context: Arc<Context>,
     tenures: BTreeMap<LeaseKey, Held>,
     /// When each tenure wants to be looked at again.
@@ -134,7 +42,17 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, drained: CancellationToken) {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Keeper {
+            context,
+            tenures: BTreeMap::new(),
+            wake: BTreeSet::new(),
+            under_way: FuturesUnordered::new(),
+            beginning: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, drained: CancellationToken) {
         let context = Arc::clone(&self.context);
         let mut open = true;
         while open || !self.under_way.is_empty() || !self.tenures.is_empty() {
@@ -160,16 +78,27 @@ impl Keeper {
         match command {
             Command::Begin { key, write, reply } => self.begin(key, write, reply, now),
             Command::Flush { tenure, reply } => self.flush(&tenure, reply, now),
-            Command::Farewell { tenure, farewell, reply } => match self.current(&tenure) {
-                Some(held) => {
-                    held.holding.bid_farewell(farewell, now);
-                    held.farewell = Some(reply);
-                    self.visit(&tenure.lease, now);
-                }
-                None => drop(reply),
-            },
+            Command::Farewell { tenure, farewell, reply } => self.bid_farewell(&tenure, farewell, reply, now),
             Command::Learn { row } => self.learn(*row, now),
         }
+    }
+
+    fn bid_farewell(&mut self, tenure: &Tenure, mut farewell: Farewell, reply: FarewellReply, now: Moment) {
+        if let Farewell::ShardEnd(ending) = &mut farewell {
+            ending.own(&self.context.worker, self.room_after(&tenure.lease));
+        }
+        let Some(held) = self.current(tenure) else { return };
+        held.holding.bid_farewell(farewell, now);
+        held.farewell = Some(reply);
+        self.visit(&tenure.lease, now);
+    }
+
+    /// How many leases this worker may hold once it holds this one no more.
+    fn room_after(&self, gone: &LeaseKey) -> usize {
+        let Some(most) = self.context.settings.max_leases else { return usize::MAX };
+        let others = self.tenures.iter().filter(|(key, _)| *key != gone);
+        let held: usize = others.map(|(_, held)| 1 + held.holding.promised()).sum();
+        most.saturating_sub(held + self.beginning.len())
     }
 
     fn learn(&mut self, row: Lease, now: Moment) {
@@ -185,13 +114,7 @@ impl Keeper {
         self.tenures.get_mut(&tenure.lease).filter(|held| held.shared.tenure == *tenure)
     }
 
-    fn begin(
-        &mut self,
-        key: LeaseKey,
-        write: Box<LeaseWrite>,
-        reply: oneshot::Sender<Result<Grant, String>>,
-        now: Moment,
-    ) {
+    fn begin(&mut self, key: LeaseKey, write: Box<LeaseWrite>, reply: BeginReply, now: Moment) {
         if self.tenures.get(&key).is_some_and(|held| held.shared.is_ended()) {
             self.visit(&key, now);
         }
@@ -200,11 +123,7 @@ impl Keeper {
             return;
         }
         self.beginning.insert(key.clone(), Beginning { sent: now, reply });
-        let context = Arc::clone(&self.context);
-        self.under_way.push(Box::pin(async move {
-            let outcome = context.attempt(context.leases.update(&key, &write.condition, &write.change)).await;
-            Answer::Begun { key, outcome }
-        }));
+        self.under_way.push(send::begin(Arc::clone(&self.context), key, write));
     }
 
     fn flush(&mut self, tenure: &Tenure, reply: Option<FlushReply>, now: Moment) {
@@ -229,22 +148,42 @@ impl Keeper {
             Answer::Begun { key, outcome } => self.begun(key, outcome, now),
             Answer::Restored { last, failures, outcome } => self.restored(last, failures, outcome),
             Answer::Noticed => {}
-            Answer::Written { tenure, outcome } => {
-                if matches!(outcome, WriteOutcome::Refused(_) | WriteOutcome::Unknown(_)) {
-                    self.context.metrics.lease_write_failures.increment(1);
-                    tracing::debug!(lease_key = %tenure.lease, ?outcome, "lease write not confirmed");
-                }
+            Answer::Written { tenure, outcome } => self.written(&tenure, outcome, now),
+            Answer::Ended { tenure, outcome: EndOutcome::Settled(outcome) } => {
+                let random = self.note_outcome(&tenure, &outcome);
+                let outcome = EndOutcome::Settled(outcome);
+                self.take_in(&tenure, now, |holding| holding.answer_end(outcome, now, random));
+            }
+            Answer::Ended { tenure, outcome } => {
                 let random = self.context.random();
-                // An answer to a write of a tenure that ended meanwhile changes nothing.
-                let Some(held) = self.current(&tenure) else { return };
-                let news = held.holding.answer(outcome, now, random);
-                held.shared.set_deadline(held.holding.deadline());
-                for news in news {
-                    self.handle_news(&tenure.lease, news);
-                }
-                self.visit(&tenure.lease, now);
+                self.take_in(&tenure, now, |holding| holding.answer_end(outcome, now, random));
             }
         }
+    }
+
+    fn written(&mut self, tenure: &Tenure, outcome: WriteOutcome, now: Moment) {
+        let random = self.note_outcome(tenure, &outcome);
+        self.take_in(tenure, now, |holding| holding.answer(outcome, now, random));
+    }
+
+    /// Counts a write that was not confirmed; yields what spreads its repetition.
+    fn note_outcome(&self, tenure: &Tenure, outcome: &WriteOutcome) -> u64 {
+        if matches!(outcome, WriteOutcome::Refused(_) | WriteOutcome::Unknown(_)) {
+            self.context.metrics.lease_write_failures.increment(1);
+            tracing::debug!(lease_key = %tenure.lease, ?outcome, "lease write not confirmed");
+        }
+        self.context.random()
+    }
+
+    /// An answer to a write of a tenure that ended meanwhile changes nothing.
+    fn take_in(&mut self, tenure: &Tenure, now: Moment, answer: impl FnOnce(&mut Holding) -> Vec<News>) {
+        let Some(held) = self.current(tenure) else { return };
+        let news = answer(&mut held.holding);
+        held.shared.set_deadline(held.holding.deadline());
+        for news in news {
+            self.handle_news(&tenure.lease, news);
+        }
+        self.visit(&tenure.lease, now);
     }
 
     fn begun(&mut self, key: LeaseKey, outcome: WriteOutcome, now: Moment) {
@@ -268,6 +207,16 @@ impl Keeper {
                 return;
             }
         };
+        let grant = self.hold(row, sent);
+        let tenure = grant.shared.tenure.clone();
+        if reply.send(Ok(grant)).is_err() {
+            self.give_back(&tenure, now);
+        }
+        self.visit(&key, now);
+    }
+
+    /// A tenure began with this row.
+    fn hold(&mut self, row: Lease, sent: Moment) -> Grant {
         let timings = self.context.settings.timings;
         let interval = self.context.settings.checkpoint.interval;
         let spread = self.context.random_fraction();
@@ -275,16 +224,18 @@ impl Keeper {
         let shared = SharedTenure::new(holding.tenure(), holding.token(), holding.deadline());
         let scheduled = holding.wake_at();
         let held = Held { holding, shared: Arc::clone(&shared), scheduled, flushes: Vec::new(), farewell: None };
-        self.wake.insert((scheduled, key.clone()));
-        self.tenures.insert(key.clone(), held);
+        self.wake.insert((scheduled, row.key.clone()));
+        self.tenures.insert(row.key.clone(), held);
         self.count();
-        if reply.send(Ok(Grant { shared, row })).is_err()
-            && let Some(held) = self.tenures.get_mut(&key)
-        {
-            // Who asked for it is gone; give it back rather than hold what nobody reads.
+        Grant { shared, row }
+    }
+
+    /// Who asked for it is gone; it is given back rather than held where nobody reads it.
+    fn give_back(&mut self, tenure: &Tenure, now: Moment) {
+        if let Some(held) = self.current(tenure) {
             held.holding.bid_farewell(Farewell::Release, now);
+            self.visit(&tenure.lease, now);
         }
-        self.visit(&key, now);
     }
 
     /// After the last shard task nothing is worked on: what they gave up is forgotten at once.
@@ -310,7 +261,7 @@ impl Keeper {
         // and not read. The row still names us, and is adopted with the next look at the table.
         if held.shared.is_ended() {
             let reason = held.shared.reason();
-            self.forget(key, Some(reason));
+            self.lose(key, reason);
             return;
         }
         if let Some(position) = held.shared.take_completed() {
@@ -320,14 +271,12 @@ impl Keeper {
             self.handle_news(key, news);
             return;
         }
+        if self.context.stop.is_cancelled() {
+            held.holding.leave_children();
+        }
         if let Some(write) = held.holding.write(now) {
             let tenure = held.shared.tenure.clone();
-            let context = Arc::clone(&self.context);
-            self.under_way.push(Box::pin(async move {
-                let outcome = context.attempt(context.leases.update(&tenure.lease, &write.condition, &write.change));
-                let outcome = outcome.await;
-                Answer::Written { tenure, outcome }
-            }));
+            self.under_way.push(send::write(Arc::clone(&self.context), tenure, write));
         }
         let next = held.holding.wake_at();
         self.wake.remove(&(held.scheduled, key.clone()));
@@ -344,13 +293,10 @@ impl Keeper {
                 held.answer_flushes();
             }
             News::HandOverAsked => held.shared.ask_to_hand_over(),
-            News::Gone { successor } => {
-                self.forget(key, None);
-                self.under_way.extend(successor.map(|to| notice(Arc::clone(&self.context), to, key.clone())));
-            }
+            News::Gone(parting) => self.part(key, parting),
             News::Ended(end) => {
                 let last = (end == TenureEnd::RowMissing).then(|| held.holding.row().clone());
-                self.forget(key, Some(lost_reason(end)));
+                self.lose(key, lost_reason(end));
                 if let Some(last) = last {
                     self.restore(last, 0);
                 }
@@ -366,18 +312,7 @@ impl Keeper {
     /// start: only its holder knows the position, so it makes the row again. If another worker has made one meanwhile, that
     /// one stays.
     fn restore(&mut self, last: Lease, failures: u32) {
-        let context = Arc::clone(&self.context);
-        let attempt = context.settings.timings.attempt;
-        let backoff = Backoff { first: attempt, most: 10 * attempt };
-        let delay = if failures == 0 { Duration::ZERO } else { backoff.delay(failures, context.random()) };
-        self.under_way.push(Box::pin(async move {
-            context.clock.sleep_until(context.clock.now() + delay).await;
-            let row = transition::restored(&last, context.creation_counter());
-            tracing::warn!(lease_key = %row.key, checkpoint = %row.checkpoint, "a lease row was deleted; it is made again");
-            let outcome = context.within_attempt(context.leases.create(&row)).await;
-            let outcome = outcome.unwrap_or_else(|| CreateOutcome::Unknown(context.no_answer()));
-            Answer::Restored { last, failures, outcome }
-        }));
+        self.under_way.push(send::restore(Arc::clone(&self.context), last, failures));
     }
 
     fn restored(&mut self, last: Lease, failures: u32, outcome: CreateOutcome) {
@@ -396,24 +331,50 @@ impl Keeper {
         }
     }
 
-    fn forget(&mut self, key: &LeaseKey, lost: Option<LeaseLostReason>) {
-        let Some(mut held) = self.tenures.remove(key) else { return };
-        self.wake.remove(&(held.scheduled, key.clone()));
-        match lost {
-            Some(reason) => held.shared.end(reason),
-            None => {
-                // What waits for a checkpoint was stored by the same write.
-                held.answer_all_flushes();
-                held.shared.close();
+    /// The tenure ended as we wished: children begin, a successor is told, and who waits hears of it.
+    fn part(&mut self, key: &LeaseKey, parting: Parting) {
+        let Some(mut held) = self.forget(key) else { return };
+        // What waits for a checkpoint was stored by the same write.
+        held.answer_all_flushes();
+        held.shared.close();
+        let Parting { successor, begun, sent, mut look_at, left_out } = parting;
+        self.under_way.extend(successor.map(|to| send::notice(Arc::clone(&self.context), to, key.clone())));
+        let mut grants = Vec::new();
+        for row in begun {
+            // Somebody here saw the row before its answer came, and adopts or has adopted it.
+            if self.tenures.contains_key(&row.key) || self.beginning.contains_key(&row.key) {
+                look_at.push(row.key);
+            } else {
+                grants.push(self.hold(row, sent));
             }
         }
+        let tenures: Vec<Tenure> = grants.iter().map(|grant| grant.shared.tenure.clone()).collect();
+        let parted = Parted { grants, look_at, left_out };
+        let heard = held.farewell.take().is_some_and(|reply| reply.send(Ok(parted)).is_ok());
+        if !heard {
+            let now = self.context.clock.now();
+            tenures.iter().for_each(|tenure| self.give_back(tenure, now));
+        }
+        self.count();
+    }
+
+    /// The tenure ended against our will.
+    fn lose(&mut self, key: &LeaseKey, reason: LeaseLostReason) {
+        let Some(mut held) = self.forget(key) else { return };
+        held.shared.end(reason);
         if let Some(reply) = held.farewell.take() {
-            let _nobody_waits = reply.send(lost.map_or(Ok(()), Err));
+            let _nobody_waits = reply.send(Err(reason));
         }
         for (_, reply) in held.flushes.drain(..) {
             let _nobody_waits = reply.send(Err(CheckpointError::LeaseLost(held.shared.reason())));
         }
         self.count();
+    }
+
+    fn forget(&mut self, key: &LeaseKey) -> Option<Held> {
+        let held = self.tenures.remove(key)?;
+        self.wake.remove(&(held.scheduled, key.clone()));
+        Some(held)
     }
 
     fn count(&self) {
@@ -438,33 +399,6 @@ impl Held {
         }
     }
 }
-
-/// Puts a lease into the inbox of the worker that its row names now, so that it begins at once. Only a hint: whoever misses
-/// it finds the row in the index, or the leader does.
-fn notice(context: Arc<Context>, to: WorkerId, key: LeaseKey) -> BoxFuture<'static, Answer> {
-    let notice = async move {
-        let backoff = Backoff { first: context.settings.timings.attempt / 5, most: context.settings.timings.attempt };
-        for failures in 1..=NOTICES {
-            match context.attempt(context.fleet.notify(&to, &key)).await {
-                WriteOutcome::Applied(_) => break,
-                WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) if error.is_retryable() => {
-                    tracing::debug!(lease_key = %key, worker_id = %to, %error, "the successor was not told yet");
-                    let pause = backoff.delay(failures, context.random());
-                    context.clock.sleep_until(context.clock.now() + pause).await;
-                }
-                other => {
-                    tracing::debug!(lease_key = %key, worker_id = %to, outcome = ?other, "the successor has no inbox");
-                    break;
-                }
-            }
-        }
-        Answer::Noticed
-    };
-    Box::pin(notice)
-}
-
-/// How often a notice is tried.
-const NOTICES: u32 = 3;
 
 async fn sleep_until(context: &Context, moment: Option<Moment>) {
     if let Some(moment) = moment {
