@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-/// `count` lines. They come from the files `*.log` in the folder that `KCL_TEST_LOGS` names, over and over, or from a
-/// generator if it names none.
-pub(crate) fn lines(count: usize) -> Vec<Vec<u8>> {
-    let logs = std::env::var_os("KCL_TEST_LOGS").map(|folder| logs(Path::new(&folder)));
-    let lines: Vec<Vec<u8>> = match logs {
-        Some(logs) => logs.iter().cycle().take(count).cloned().collect(),
-        None => (0..count).map(generated).collect(),
+/// Some thousand lines. They come from the files `*.log` in the folder that `KCL_TEST_LOGS` names, or from a generator if it
+/// names none.
+pub(crate) fn lines() -> Vec<Vec<u8>> {
+    let lines = match std::env::var_os("KCL_TEST_LOGS") {
+        Some(folder) => logs(Path::new(&folder)),
+        None => (0..10_000).map(generated).collect(),
     };
-    assert_eq!(lines.len(), count, "the folder in KCL_TEST_LOGS has no lines in files *.log");
+    assert!(!lines.is_empty(), "the folder in KCL_TEST_LOGS has no lines in files *.log");
     lines
 }
 

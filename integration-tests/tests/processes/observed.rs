@@ -11,14 +11,14 @@ use crate::feed::Put;
 use crate::waiting::within;
 
 /// A line of a process; only what is looked at.
-#[derive(Deserialize)]
-struct Line {
-    event: String,
-    shard: String,
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) event: String,
+    pub(crate) shard: String,
     worker: String,
     sequence: Option<String>,
-    fencing_token: Option<u64>,
-    reason: Option<String>,
+    pub(crate) fencing_token: Option<u64>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Everything that was printed so far. Clones share it.
@@ -38,7 +38,9 @@ pub(crate) struct State {
     given_back: BTreeSet<(String, String)>,
     /// The highest token by shard when a worker was found dead: whoever comes later has a higher one.
     dead: BTreeMap<String, u64>,
-    cut: BTreeSet<&'static str>,
+    cut: BTreeSet<String>,
+    /// Everything that each worker said, in its order.
+    said: BTreeMap<String, Vec<Line>>,
     problems: Vec<String>,
 }
 
@@ -62,7 +64,7 @@ impl Observed {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn line(&self, from: &'static str, line: &[u8]) {
+    pub(crate) fn line(&self, from: &str, line: &[u8]) {
         let parsed = serde_json::from_slice::<Line>(line);
         let mut state = self.lock();
         match parsed {
@@ -74,8 +76,8 @@ impl Observed {
         self.changed.notify_one();
     }
 
-    pub(crate) fn cut(&self, from: &'static str) {
-        self.lock().cut.insert(from);
+    pub(crate) fn cut(&self, from: &str) {
+        self.lock().cut.insert(from.to_owned());
     }
 
     /// A worker is dead: from now on whoever begins a tenure of a shard that it had must show a higher token.
@@ -87,6 +89,11 @@ impl Observed {
         }
     }
 
+    /// What was printed so far.
+    pub(crate) fn look<T>(&self, at: impl Fn(&State) -> T) -> T {
+        at(&self.lock())
+    }
+
     /// Waits until what was printed satisfies `condition`. One at a time may wait.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&State) -> bool) {
         let condition_holds = async {
@@ -95,6 +102,18 @@ impl Observed {
             }
         };
         within(what, condition_holds).await;
+    }
+
+    /// What a worker said so far, in its order.
+    pub(crate) fn said_by(&self, worker: &str) -> Vec<Line> {
+        self.lock().said_by(worker).to_vec()
+    }
+
+    /// Whether the last that a worker said of a shard is that it lost the lease.
+    pub(crate) fn has_lost(&self, worker: &str, shard: &str) -> bool {
+        let state = self.lock();
+        let of_lease = |line: &&Line| line.shard == shard && line.event.starts_with("lease_");
+        state.said_by(worker).iter().rev().find(of_lease).is_some_and(|line| line.event == "lease_lost")
     }
 
     /// Waits until everything that was put is read.
@@ -117,7 +136,7 @@ impl Observed {
     pub(crate) fn check(&self, put: &Put, killed: &[&str]) -> Summary {
         let state = self.lock();
         assert!(state.problems.is_empty(), "{:#?}", state.problems);
-        assert!(state.cut.iter().all(|worker| killed.contains(worker)), "cut output: {:?}", state.cut);
+        assert!(state.cut.iter().all(|worker| killed.contains(&worker.as_str())), "cut output: {:?}", state.cut);
         let shards: BTreeSet<&String> = state.shards.keys().chain(put.keys()).collect();
         let nothing = Vec::new();
         let mut summary = Summary { distinct: 0, repeated: 0, tenures: 0 };
@@ -133,6 +152,7 @@ impl Observed {
 
 impl State {
     fn note(&mut self, line: Line) {
+        self.said.entry(line.worker.clone()).or_default().push(line.clone());
         let Line { event, shard, worker, sequence, fencing_token, reason } = line;
         match (event.as_str(), sequence, fencing_token) {
             ("record", Some(sequence), Some(token)) => self.delivered(shard, worker, &sequence, token),
@@ -141,6 +161,7 @@ impl State {
                 self.given_back.insert((worker, shard));
             }
             ("lease_released" | "lease_lost", ..) => {}
+            ("holding" | "handler_ended" | "checkpoint_refused" | "checkpoint_stored", ..) => {}
             _ => self.problems.push(format!("{worker} printed a line {event:?} that is not known here")),
         }
     }
@@ -170,6 +191,16 @@ impl State {
     /// Whether a worker has ever begun a tenure.
     pub(crate) fn has_gained(&self, worker: &str) -> bool {
         self.gained.keys().any(|(by, _)| by == worker)
+    }
+
+    /// What a worker said so far, in its order.
+    pub(crate) fn said_by(&self, worker: &str) -> &[Line] {
+        self.said.get(worker).map_or(&[], Vec::as_slice)
+    }
+
+    /// How often a worker said this.
+    pub(crate) fn count(&self, worker: &str, event: &str) -> usize {
+        self.said_by(worker).iter().filter(|line| line.event == event).count()
     }
 
     /// How many records a worker was given.

@@ -5,7 +5,7 @@ use kcl_core::types::Moment;
 
 /// Tells how long things took, for whoever reads along.
 pub(crate) struct Stopwatch {
-    begun: Moment,
+    pub(crate) begun: Moment,
 }
 
 impl Stopwatch {

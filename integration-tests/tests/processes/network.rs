@@ -1,0 +1,98 @@
+//! Services that do not answer, or deny what they have done.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kcl_core::ports::{Clock, SystemClock};
+
+use crate::observed::State;
+use crate::proxy::{Mode, Proxy};
+use crate::world::{Endpoints, World, failover_time, seconds};
+
+const SHARDS: usize = 6;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_goes_on_by_itself_after_a_table_that_was_silent_for_long() {
+    let (mut world, proxy) = behind_a_proxy("silent").await;
+    world.start(&["one", "two", "three"]);
+    let trickle = world.feed.trickle();
+    world.until_shared("three workers share the shards").await;
+    world.until_reading(&["one", "two", "three"]).await;
+
+    proxy.set(Mode::Silent);
+    let silent = SystemClock::new().now();
+    // Each stops by itself before anybody could take its leases.
+    let lost = |state: &State| lost_shards(state).len() == SHARDS;
+    world.fleet.observed.until("every worker gives up its shards", lost).await;
+    world.watch.tell("nobody delivers any more");
+    let delivered = |state: &State| ["one", "two", "three"].map(|worker| state.count(worker, "record"));
+    let before = world.fleet.observed.look(delivered);
+    SystemClock::new().sleep_until(silent + silence()).await;
+    assert_eq!(world.fleet.observed.look(delivered), before, "nothing is delivered without a lease");
+
+    proxy.set(Mode::Through);
+    world.until_shared("the shards are shared again").await;
+    trickle.stop().await;
+    world.end().await;
+}
+
+/// The shards that somebody has lost.
+fn lost_shards(state: &State) -> BTreeSet<String> {
+    let said = ["one", "two", "three"].into_iter().flat_map(|worker| state.said_by(worker));
+    said.filter(|line| line.event == "lease_lost").map(|line| line.shard.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_are_applied_and_then_denied_cost_no_lease_and_no_record() {
+    let (mut world, proxy) = behind_a_proxy("denied").await;
+    proxy.set(Mode::HalfDenied);
+    world.start(&["one", "two"]);
+    let trickle = world.feed.trickle();
+    world.until_shared("two workers share the shards").await;
+    let (before, abandoned) = (world.fleet.observed.look(lost), proxy.abandoned());
+    let (leases, _) = world.table.now().await;
+    world
+        .table
+        .until("every lease was renewed many times", |now| {
+            leases.iter().all(|(key, lease)| now[key].counter >= lease.counter + RENEWALS)
+        })
+        .await;
+    world.watch.tell("every lease was renewed many times");
+    let lost = world.fleet.observed.look(lost) - before;
+    let abandoned = proxy.abandoned() - abandoned;
+    world.watch.tell(format!("{lost} leases were lost, and {abandoned} calls took too long"));
+    // On a machine that is so slow that calls time out leases are lost by that.
+    assert!(lost == 0 || abandoned > 0, "no lease is lost by what is only denied");
+    let denied = proxy.denied();
+    for key in leases.keys() {
+        let (applied, answered_by_error) = denied[key];
+        assert!(2 * answered_by_error >= applied, "{key}: {denied:?}");
+    }
+    trickle.stop().await;
+    world.end().await;
+}
+
+fn lost(state: &State) -> usize {
+    ["one", "two"].map(|worker| state.count(worker, "lease_lost")).iter().sum()
+}
+
+/// A world in which workers reach the table through a proxy.
+async fn behind_a_proxy(name: &str) -> (World, Proxy) {
+    let mut proxy = None;
+    let world = World::with(name, SHARDS, failover_time(), async |endpoints| {
+        let proxied = Proxy::before(&endpoints.dynamodb).await;
+        let dynamodb = proxied.endpoint.clone();
+        proxy = Some(proxied);
+        Endpoints { dynamodb, ..endpoints }
+    });
+    let world = world.await;
+    (world, proxy.unwrap())
+}
+
+/// About five times F, at three renewals for each.
+const RENEWALS: u64 = 15;
+
+/// Five times F, or the seconds in `KCL_TEST_SILENCE_SECONDS`.
+fn silence() -> Duration {
+    seconds("KCL_TEST_SILENCE_SECONDS").map_or(5 * failover_time(), Duration::from_secs)
+}
