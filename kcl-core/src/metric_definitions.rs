@@ -38,6 +38,14 @@ pub const SCAN_TIME: &str = "kcl_lease_scan_seconds";
 /// Bytes of records held in memory.
 pub const READ_AHEAD: &str = "kcl_read_ahead_bytes";
 
+/// Subscriptions of enhanced fan-out by `state`: `opening`, `live`, `waiting` (to be opened again), `suspended` (nobody wants
+/// their events at the moment).
+pub const SUBSCRIPTIONS: &str = "kcl_fan_out_subscriptions";
+/// Subscriptions that ended, by `reason`: `renewal` and `suspended` belong to their life, all others are faults.
+pub const SUBSCRIPTION_ENDS: &str = "kcl_fan_out_subscription_ends_total";
+/// Changes of the reader of a shard, by the reader `to` which it changed.
+pub const READER_CHANGES: &str = "kcl_reader_changes_total";
+
 /// Tells the recorder the units and sentences of all metrics. Called when a worker starts.
 pub(crate) fn describe() {
     describe_counter!(RECORDS, Unit::Count, "Records that were completed.");
@@ -61,6 +69,13 @@ pub(crate) fn describe() {
     );
     describe_histogram!(SCAN_TIME, Unit::Seconds, "Time one look at the whole lease table took.");
     describe_gauge!(READ_AHEAD, Unit::Bytes, "Bytes of records held in memory.");
+    describe_gauge!(SUBSCRIPTIONS, Unit::Count, "Subscriptions of enhanced fan-out by state.");
+    describe_counter!(SUBSCRIPTION_ENDS, Unit::Count, "Subscriptions that ended, by reason.");
+    describe_counter!(
+        READER_CHANGES,
+        Unit::Count,
+        "Changes of the reader of a shard, by the reader to which it changed."
+    );
 }
 
 /// The handles of one worker.
@@ -124,6 +139,33 @@ impl ShardMetrics {
             stalled: metrics::gauge!(STALLED, &labels),
             outside_shard: metrics::counter!(OUTSIDE_SHARD, &labels),
             corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, &labels),
+        }
+    }
+}
+
+/// The handles of all subscriptions of one worker. States and reasons are counted by their place in the lists that they
+/// were made from.
+pub(crate) struct FanOutMetrics {
+    pub(crate) subscriptions: Vec<Gauge>,
+    pub(crate) ends: Vec<Counter>,
+    pub(crate) to_fan_out: Counter,
+    pub(crate) to_polling: Counter,
+}
+
+impl FanOutMetrics {
+    /// Metrics with these labels, for these states and reasons.
+    pub(crate) fn new(labels: &[(&'static str, String)], states: &[&'static str], reasons: &[&'static str]) -> Self {
+        let with = |name: &'static str, value: &'static str| {
+            let mut labels = labels.to_vec();
+            labels.push((name, value.to_owned()));
+            labels
+        };
+        let change = |to| metrics::counter!(READER_CHANGES, &with("to", to));
+        FanOutMetrics {
+            subscriptions: states.iter().map(|state| metrics::gauge!(SUBSCRIPTIONS, &with("state", state))).collect(),
+            ends: reasons.iter().map(|reason| metrics::counter!(SUBSCRIPTION_ENDS, &with("reason", reason))).collect(),
+            to_fan_out: change("fanout"),
+            to_polling: change("polling"),
         }
     }
 }

@@ -31,7 +31,7 @@ const LAYERS: &[Layer] = &[
     layer("memory", ADAPTER, ADAPTER_RULE),
     layer("sqlite", ADAPTER, ADAPTER_RULE),
     layer("dynamodb", ADAPTER, ADAPTER_RULE),
-    layer("kinesis", ADAPTER, ADAPTER_RULE),
+    layer("kinesis", &["types", "ports", "settings", "metric_definitions"], ADAPTER_RULE),
     layer(
         "runtime",
         &["types", "settings", "ports", "plan", "shard", "error", "metric_definitions", "row_names"],

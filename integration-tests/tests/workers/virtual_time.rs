@@ -1,15 +1,10 @@
 //! DynamoDB in virtual time: a worker, its client and its waits all follow one clock that a test moves.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::sync::Mutex;
-use std::task;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
-use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
-use futures_util::future::BoxFuture;
 use kcl_core::ports::Clock;
 use kcl_core::testing::{ManualClock, ScriptedSource};
 use kcl_core::types::{ShardId, ShardRef, StreamId};
@@ -18,6 +13,7 @@ use kcl_local::LocalDynamoDb;
 
 use crate::items::{Item, key_of};
 use crate::log::Log;
+use crate::virtual_sleep::sleep_of;
 
 pub(crate) const STREAM: &str = "orders";
 pub(crate) const TABLE: &str = "fx-orders";
@@ -33,8 +29,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(clock: &ManualClock) -> Self {
         let config = LocalDynamoDb::in_memory().unwrap().sdk_config();
-        let sleep = SharedAsyncSleep::new(VirtualSleep(clock.clone()));
-        let client = Client::new(&config.into_builder().sleep_impl(sleep).build());
+        let client = Client::new(&config.into_builder().sleep_impl(sleep_of(clock)).build());
         let source = ScriptedSource::new(clock.clone());
         Scene { clock: clock.clone(), client, source, log: Log::default() }
     }
@@ -75,27 +70,4 @@ impl Scene {
 pub(crate) fn shard(name: &str) -> ShardRef {
     let stream: StreamId = STREAM.parse().unwrap();
     ShardRef::new(stream, ShardId::new(name).unwrap())
-}
-
-/// How the client waits: it gives its calls some time, too.
-#[derive(Debug)]
-struct VirtualSleep(ManualClock);
-
-impl AsyncSleep for VirtualSleep {
-    fn sleep(&self, duration: Duration) -> Sleep {
-        let clock = self.0.clone();
-        let waiting = async move { clock.sleep_until(clock.now() + duration).await };
-        Sleep::new(Shareable(Mutex::new(Box::pin(waiting))))
-    }
-}
-
-/// The SDK wants its waits to be `Sync`; a mutex that nobody locks makes them so.
-struct Shareable(Mutex<BoxFuture<'static, ()>>);
-
-impl Future for Shareable {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> task::Poll<()> {
-        self.0.get_mut().unwrap().as_mut().poll(context)
-    }
 }

@@ -7,25 +7,28 @@ use aws_sdk_kinesis::config::FrameworkMetadata;
 use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 
-/// Two clients of one account and region: one for control calls (`ListShards`, `GetShardIterator`), which the SDK repeats
-/// when they fail, and one for `GetRecords`, whose repetition the reader decides.
+/// Three clients of one account and region: one for control calls (`ListShards`, `GetShardIterator`, registered consumers),
+/// which the SDK repeats when they fail, and one each for `GetRecords` and `SubscribeToShard`, whose repetition the reader
+/// decides.
 ///
 /// Cheap to clone; the HTTP connections are those of the client it was made from.
 #[derive(Debug, Clone)]
 pub struct KinesisClients {
     pub(super) control: Client,
     pub(super) records: Client,
+    pub(super) subscriptions: Client,
 }
 
 impl KinesisClients {
-    /// Derives both from the user's client.
+    /// Derives all from the user's client.
     ///
     /// Endpoint, credentials, region, TLS, HTTP client, clock, interceptors and the protection against stalled streams stay
     /// as they are. What changes:
-    /// - Retries: none for `GetRecords`; the SDK's standard mode with 3 attempts for control calls. Each client has its own
+    /// - Retries: none for `GetRecords` and `SubscribeToShard`; the SDK's standard mode with 3 attempts for control calls. Each client has its own
     ///   retry quota, so that a throttled data path does not use up that of anything else in the process.
     /// - Time-outs of an attempt and of a whole call, where the client has none: 30 s for `GetRecords` (10 MB take 16 s at
-    ///   5 Mbit/s), 5 s and 20 s for control calls. A client that sets or disables them itself keeps its choice.
+    ///   5 Mbit/s), 5 s and 20 s for control calls. A client that sets or disables them itself keeps its choice. None of
+    ///   them bounds a subscription: the reader does.
     /// - The user agent names this library.
     ///
     /// # Panics
@@ -34,13 +37,20 @@ impl KinesisClients {
         KinesisClients {
             control: derive(client, "kcl-kinesis-control", RetryConfig::standard(), CONTROL_ATTEMPT, CONTROL_CALL),
             records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
+            subscriptions: derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
         }
     }
 
     /// Takes two clients as they are. `records` should not retry: the SDK's retries would hide throttling from the reader
-    /// and add seconds to each call.
+    /// and add seconds to each call. It subscribes, too, unless there is a client of its own for that.
     pub fn new(control: Client, records: Client) -> Self {
-        KinesisClients { control, records }
+        KinesisClients { control, subscriptions: records.clone(), records }
+    }
+
+    /// Subscribes through this client, taken as it is. It should not retry.
+    #[must_use]
+    pub fn with_subscriptions(self, subscriptions: Client) -> Self {
+        KinesisClients { subscriptions, ..self }
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) enum Nonsense {
     RecordSequence { index: usize, position: String, source: InvalidSequenceNumber },
     #[error("record {sequence} arrived after {previous}: the order of sequence numbers is broken")]
     Order { sequence: SequenceNumber, previous: SequenceNumber },
+    #[error("the number to go on from: {0}")]
+    Continuation(InvalidSequenceNumber),
+    #[error("an event says nothing: no records, no number to go on from, no children")]
+    Nothing,
 }
 
 /// The records of one answer, and the bytes that count.

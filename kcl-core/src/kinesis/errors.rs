@@ -4,6 +4,8 @@ use std::error::Error;
 
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::RequestId;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
+use aws_smithy_types::event_stream::RawMessage;
 
 use crate::ports::{ReadError, SourceError};
 use crate::types::{ShardRef, StreamId};
@@ -17,7 +19,9 @@ pub(super) enum Fault {
     Expired(String),
     /// The service does not understand an argument, perhaps the iterator.
     BadArgument(String),
-    /// No such stream or shard.
+    /// Somebody else has it, or it is being changed: later perhaps.
+    InUse(String),
+    /// No such stream, shard or consumer.
     NotFound(String),
     /// Credentials, policies or keys forbid it.
     Denied(String),
@@ -61,12 +65,49 @@ impl Fault {
         }
     }
 
+    /// Sorts what a stream of events ended with. Those that the service sends carry no code, so they go by their type.
+    pub(super) fn of_events(error: &SdkError<SubscribeToShardEventStreamError, RawMessage>) -> Fault {
+        use SubscribeToShardEventStreamError as Sent;
+        let SdkError::ServiceError(service) = error else {
+            return Fault::Unavailable(format!("the stream of events broke off: {}", sources(error)));
+        };
+        let text = sources(service.err());
+        match service.err() {
+            Sent::ResourceInUseException(_) => Fault::InUse(text),
+            Sent::ResourceNotFoundException(_) => Fault::NotFound(text),
+            Sent::KmsThrottlingException(_) => Fault::Throttled(text),
+            Sent::KmsDisabledException(_)
+            | Sent::KmsInvalidStateException(_)
+            | Sent::KmsAccessDeniedException(_)
+            | Sent::KmsNotFoundException(_)
+            | Sent::KmsOptInRequired(_) => Fault::Denied(text),
+            // Failures inside, and whatever is added later.
+            _ => Fault::Unavailable(text),
+        }
+    }
+
+    /// The text for people.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Fault::Throttled(text)
+            | Fault::Expired(text)
+            | Fault::BadArgument(text)
+            | Fault::InUse(text)
+            | Fault::NotFound(text)
+            | Fault::Denied(text)
+            | Fault::Unavailable(text)
+            | Fault::Refused(text) => text,
+        }
+    }
+
     /// As the error of a reader.
     pub(super) fn into_read_error(self, shard: &ShardRef) -> ReadError {
         match self {
             Fault::NotFound(message) => ReadError::NotFound { shard: shard.to_string(), message },
             Fault::Denied(text) => ReadError::Denied(text),
-            Fault::Throttled(text) | Fault::Expired(text) | Fault::Unavailable(text) => ReadError::Unavailable(text),
+            Fault::Throttled(text) | Fault::Expired(text) | Fault::InUse(text) | Fault::Unavailable(text) => {
+                ReadError::Unavailable(text)
+            }
             Fault::BadArgument(text) | Fault::Refused(text) => ReadError::Invalid(text),
         }
     }
@@ -77,7 +118,7 @@ impl Fault {
             Fault::NotFound(message) => SourceError::NotFound { stream: stream.to_string(), message },
             Fault::Denied(text) => SourceError::Denied(text),
             Fault::Throttled(text) => SourceError::Throttled(text),
-            Fault::Expired(text) | Fault::Unavailable(text) => SourceError::Unavailable(text),
+            Fault::Expired(text) | Fault::InUse(text) | Fault::Unavailable(text) => SourceError::Unavailable(text),
             Fault::BadArgument(text) | Fault::Refused(text) => SourceError::Invalid(text),
         }
     }
@@ -119,8 +160,7 @@ fn by_code(code: &str, status: u16) -> fn(String) -> Fault {
         | "MissingAuthenticationTokenException"
         | "NotAuthorized"
         | "OptInRequired" => Fault::Denied,
-        // A stream that is being created or changed.
-        "ResourceInUseException" => Fault::Unavailable,
+        "ResourceInUseException" => Fault::InUse,
         "InternalFailure"
         | "InternalFailureException"
         | "InternalServerError"

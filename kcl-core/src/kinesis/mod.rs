@@ -10,14 +10,20 @@
 //! # }
 //! ```
 //!
-//! Shards are read by polling: `GetShardIterator` once, then `GetRecords` again and again. How often, `limits` says; how
-//! much at a time, `sizes`; what an error means, `errors`. Every reader stands behind
-//! [`ShardReader`], so that another way of reading changes nothing for
-//! whoever drives it.
+//! Shards are read in one of two ways, behind one [`ShardReader`], so that whoever drives it sees no difference:
+//!
+//! - **Polling**: `GetShardIterator` once, then `GetRecords` again and again. How often, `limits` says; how much at a time,
+//!   `sizes`; what an error means, `errors`.
+//! - **Enhanced fan-out** (`fan_out`): `SubscribeToShard` for a registered consumer, again and again, since a subscription
+//!   lasts five minutes.
+//!
+//! `auto` changes between them. A position is a sequence number and not a connection, so a change loses and repeats nothing.
 
+mod auto;
 mod clients;
 mod convert;
 mod errors;
+mod fan_out;
 mod iterator;
 mod limits;
 mod list;
@@ -31,11 +37,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use self::auto::AutoReader;
 pub use self::clients::KinesisClients;
+use self::fan_out::{FanOut, FanOutReader};
 use self::polling::PollingReader;
 use crate::ports::{Clock, ListedShards, ShardReader, SourceError, StreamSource};
-use crate::settings::PollingSettings;
-use crate::types::{Position, ShardRef, StreamId};
+use crate::settings::{PollingSettings, ReaderKind};
+use crate::types::{ConsumerId, Position, ShardRef, StreamId};
 
 /// Streams of one account and region, or of others by ARN.
 ///
@@ -52,6 +60,26 @@ struct Shared {
     settings: PollingSettings,
     clock: Arc<dyn Clock>,
     calls_in_flight: Semaphore,
+    readers: Readers,
+}
+
+/// How shards are read.
+#[derive(Debug)]
+enum Readers {
+    Polling,
+    FanOut(Arc<FanOut>),
+    Auto(Arc<FanOut>),
+}
+
+/// What a source is made of.
+pub(crate) struct SourceParts {
+    pub(crate) clients: KinesisClients,
+    pub(crate) kind: ReaderKind,
+    pub(crate) polling: PollingSettings,
+    pub(crate) consumer: ConsumerId,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// On all metrics of the source.
+    pub(crate) labels: Vec<(&'static str, String)>,
 }
 
 impl KinesisSource {
@@ -74,7 +102,39 @@ impl KinesisSource {
         calls: usize,
     ) -> Self {
         let calls_in_flight = Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS));
-        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight }) }
+        let readers = Readers::Polling;
+        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, readers }) }
+    }
+
+    /// A source to which a registered consumer's records are pushed. One that is given by name is registered when it is not
+    /// there, and stays registered.
+    pub fn fan_out(clients: KinesisClients, consumer: ConsumerId, clock: Arc<dyn Clock>) -> Self {
+        let (kind, polling, labels) = (ReaderKind::FanOut, PollingSettings::default(), Vec::new());
+        KinesisSource::from_parts(SourceParts { clients, kind, polling, consumer, clock, labels })
+    }
+
+    /// As [`fan_out`](KinesisSource::fan_out) where that can be had: while the consumer limit is reached or subscriptions
+    /// keep failing, shards are polled.
+    pub fn auto(
+        clients: KinesisClients,
+        polling: PollingSettings,
+        consumer: ConsumerId,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (kind, labels) = (ReaderKind::Auto, Vec::new());
+        KinesisSource::from_parts(SourceParts { clients, kind, polling, consumer, clock, labels })
+    }
+
+    pub(crate) fn from_parts(parts: SourceParts) -> Self {
+        let SourceParts { clients, kind, polling: settings, consumer, clock, labels } = parts;
+        let fan_out = || Arc::new(FanOut::new(&clients, consumer, Arc::clone(&clock), &labels));
+        let readers = match kind {
+            ReaderKind::Polling => Readers::Polling,
+            ReaderKind::FanOut => Readers::FanOut(fan_out()),
+            ReaderKind::Auto => Readers::Auto(fan_out()),
+        };
+        let calls_in_flight = Semaphore::new(DEFAULT_CALLS_IN_FLIGHT);
+        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, readers }) }
     }
 }
 
@@ -84,8 +144,24 @@ impl StreamSource for KinesisSource {
         list::list_shards(&self.shared.clients.control, &*self.shared.clock, stream).await
     }
 
+    async fn prepare(&self, stream: &StreamId) -> Result<(), SourceError> {
+        match &self.shared.readers {
+            Readers::FanOut(fan_out) => fan_out.consumers.ensure(stream).await,
+            // Without a consumer the one polls, and the other always does.
+            Readers::Polling | Readers::Auto(_) => Ok(()),
+        }
+    }
+
     fn open(&self, shard: &ShardRef, position: Position) -> Box<dyn ShardReader> {
-        Box::new(PollingReader::new(self.shared.clone(), shard.clone(), position))
+        let (source, shard) = (Arc::clone(&self.shared), shard.clone());
+        match &self.shared.readers {
+            Readers::Polling => Box::new(PollingReader::new(source, shard, position)),
+            Readers::FanOut(fan_out) => Box::new(FanOutReader::new(Arc::clone(fan_out), shard, position)),
+            Readers::Auto(fan_out) => {
+                let fan_out = Arc::clone(fan_out);
+                Box::new(AutoReader::new(source, fan_out, shard, position))
+            }
+        }
     }
 }
 

@@ -82,6 +82,11 @@ impl PollingReader {
         }
     }
 
+    /// Where reading goes on.
+    pub(super) fn position(&self) -> &Position {
+        &self.position
+    }
+
     /// Waits for the limits and, at the tip, for the idle time.
     async fn wait(&self) {
         self.source.clock.sleep_until(self.limiter.next_call().max(self.idle_until)).await;

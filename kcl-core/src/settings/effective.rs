@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     AssignmentKind, CorruptAggregates, InitialPosition, PollingSettings, ReadLimit, ReaderKind, Settings, Timings,
 };
-use crate::types::{ApplicationName, StreamId, WorkerId};
+use crate::types::{ApplicationName, ConsumerId, StreamId, WorkerId};
 
 /// All settings with their defaults, checked. See the setters of [`Settings`] for what each one means.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct EffectiveSettings {
     pub timings: Timings,
     /// [`Settings::reader`].
     pub reader: ReaderKind,
+    /// [`Settings::consumer`].
+    pub consumer: ConsumerId,
     /// [`Settings::read_limit`] and [`Settings::idle_interval`].
     pub polling: PollingSettings,
     /// [`Settings::corrupt_aggregates`].
@@ -106,10 +108,12 @@ impl Settings {
         check.weight("capacity", capacity);
         let application = check.required("application", self.application);
         let stream = check.required("stream", self.stream);
+        check.consumer_of(self.consumer.as_ref(), stream.as_ref());
 
         match (application, stream) {
             (Some(application), Some(stream)) if check.problems.is_empty() => Ok(EffectiveSettings {
                 table_name: self.table_name.unwrap_or_else(|| application.clone()),
+                consumer: self.consumer.unwrap_or_else(|| ConsumerId::of_application(&application)),
                 application,
                 stream,
                 worker_id: self.worker_id,
@@ -162,6 +166,18 @@ impl Check {
         }
     }
 
+    /// An ARN names a stream, which must be the one that is read.
+    fn consumer_of(&mut self, consumer: Option<&ConsumerId>, stream: Option<&StreamId>) {
+        let (Some(theirs), Some(ours)) = (consumer.and_then(ConsumerId::stream), stream) else { return };
+        let same = match ours.arn() {
+            Some(_) => ours == theirs,
+            None => ours.name() == theirs.name(),
+        };
+        if !same {
+            self.problems.push(format!("consumer: it belongs to the stream {theirs}, not to {ours}"));
+        }
+    }
+
     fn required<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
         // A value that was given but was wrong has been reported already.
         let reported = self.problems.iter().any(|problem| problem.to_lowercase().contains(&format!("{name}:")));
@@ -208,6 +224,31 @@ mod tests {
             assert!(text.contains(part), "{text} should name {part}");
         }
         assert_eq!(error.problems.len(), 5, "{text}");
+    }
+
+    #[test]
+    fn the_consumer_is_the_applications_unless_one_is_named_for_the_stream_that_is_read() {
+        let settings = || Settings::new("app", "orders");
+        let effective = settings().resolve().unwrap();
+        assert_eq!((effective.reader, effective.consumer.as_str()), (ReaderKind::Polling, "app"));
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/audit:1790000000";
+        for consumer in ["audit", arn] {
+            let effective = settings().reader(ReaderKind::FanOut).consumer(consumer).resolve().unwrap();
+            assert_eq!(effective.consumer.as_str(), consumer);
+        }
+        let elsewhere = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
+        for (stream, consumer, part) in [
+            ("clicks", arn, "consumer: it belongs to the stream arn:aws:kinesis:eu-west-1"),
+            (elsewhere, arn, "not to arn:aws:kinesis:us-east-1"),
+            ("orders", "au dit", "consumer: consumer name \"au dit\""),
+        ] {
+            let error = Settings::new("app", stream).consumer(consumer).resolve().unwrap_err().to_string();
+            assert!(error.contains(part), "{error} should contain {part:?}");
+        }
+        let reader = |text: &str| Settings::from_variables(|name| (name == "KCL_READER").then(|| text.into()));
+        assert_eq!(settings().or(reader("auto")).resolve().unwrap().reader, ReaderKind::Auto);
+        let error = settings().or(reader("efo")).resolve().unwrap_err().to_string();
+        assert!(error.contains("choose polling, fanout or auto"), "{error}");
     }
 
     #[test]

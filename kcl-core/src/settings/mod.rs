@@ -59,4 +59,8 @@ pub enum AssignmentKind {
 pub enum ReaderKind {
     /// GetRecords calls, whose limits all applications of a stream share.
     Polling,
+    /// Enhanced fan-out: the service pushes to a registered consumer, which has 2 MB/s of every shard to itself.
+    FanOut,
+    /// Enhanced fan-out where it can be had, polling while it cannot, and back.
+    Auto,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::{ApplicationName, StreamId, Timestamp, WorkerId};
+use crate::types::{ApplicationName, ConsumerId, StreamId, Timestamp, WorkerId};
 
 use super::{AssignmentKind, CorruptAggregates, InitialPosition, ReadLimit, ReaderKind};
 
@@ -51,7 +51,7 @@ macro_rules! by_from_str {
     )*};
 }
 
-by_from_str!(ApplicationName, StreamId, WorkerId, AssignmentKind, InitialPosition, ReaderKind);
+by_from_str!(ApplicationName, ConsumerId, StreamId, WorkerId, AssignmentKind, InitialPosition, ReaderKind);
 
 impl SettingValue for Duration {
     fn parse(text: &str) -> Result<Self, String> {
@@ -148,7 +148,9 @@ impl std::str::FromStr for ReaderKind {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "polling" => Ok(ReaderKind::Polling),
-            _ => Err(format!("{text:?} is no reader; choose polling")),
+            "fanout" => Ok(ReaderKind::FanOut),
+            "auto" => Ok(ReaderKind::Auto),
+            _ => Err(format!("{text:?} is no reader; choose polling, fanout or auto")),
         }
     }
 }

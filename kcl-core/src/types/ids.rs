@@ -15,7 +15,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    fn new(kind: &'static str, value: &str, problem: &'static str) -> Self {
+    pub(super) fn new(kind: &'static str, value: &str, problem: &'static str) -> Self {
         // A hostile value must not flood a log line.
         let shown = if value.chars().count() > 200 { value.chars().take(200).collect() } else { value.to_owned() };
         InvalidId { kind, value: shown, problem }

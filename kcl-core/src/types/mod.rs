@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod budget;
+mod consumer;
 mod fleet;
 mod ids;
 mod lease;
@@ -18,6 +19,7 @@ pub(crate) use aggregate::is_aggregate;
 #[cfg(test)]
 pub(crate) use aggregate::tests as aggregate_codec;
 pub use budget::{ByteAccount, BytePermit};
+pub use consumer::ConsumerId;
 pub use fleet::{Heartbeat, KeyPage, LeaderRow, PageToken, Projection, Row, RowPage, RowProblem, WorkerRow};
 pub use ids::{
     ApplicationName, Epoch, FencingToken, Incarnation, InvalidId, LeaseKey, ShardId, ShardRef, StreamId, StreamName,

@@ -9,7 +9,7 @@ use super::function::FunctionFactory;
 use super::{Worker, aws};
 use crate::dynamodb::{DynamoDbStore, TableSettings};
 use crate::error::BuildError;
-use crate::kinesis::{KinesisClients, KinesisSource};
+use crate::kinesis::{KinesisClients, KinesisSource, SourceParts};
 use crate::ports::{
     Clock, FleetStore, LeaseStore, ProcessError, RecordProcessorFactory, Spawner, StreamSource, SystemClock,
     TokioSpawner,
@@ -156,6 +156,9 @@ impl WorkerBuilder {
                 dynamodb_store(&client, &settings, &self.clock)
             }
         };
+        let mut random = self.seed.map_or_else(system_random, fastrand::Rng::with_seed);
+        let incarnation = incarnation(&mut random);
+        let worker = settings.worker_id.clone().unwrap_or_else(|| default_worker_id(&mut random));
         let source = match self.source {
             Some(source) => source,
             None => {
@@ -164,14 +167,10 @@ impl WorkerBuilder {
                     missing: "a way to the stream",
                     cure: "call .aws(..), .kinesis_client(..) or .source(..)",
                 })?;
-                let clients = KinesisClients::from_client(&client);
-                Arc::new(KinesisSource::new(clients, settings.polling, Arc::clone(&self.clock)))
+                Arc::new(kinesis_source(&client, &settings, &worker, &self.clock))
             }
         };
-        let mut random = self.seed.map_or_else(system_random, fastrand::Rng::with_seed);
         let strategy = self.strategy.unwrap_or_else(|| runtime::strategy(settings.assignment));
-        let incarnation = incarnation(&mut random);
-        let worker = settings.worker_id.clone().unwrap_or_else(|| default_worker_id(&mut random));
         let parts = Parts {
             settings,
             worker,
@@ -198,6 +197,26 @@ fn dynamodb_store(
     table.table = settings.table_name.to_string();
     let store = Arc::new(DynamoDbStore::new(aws::for_leases(client), table, Arc::clone(clock)));
     (Arc::clone(&store) as Arc<dyn LeaseStore>, store)
+}
+
+fn kinesis_source(
+    client: &aws_sdk_kinesis::Client,
+    settings: &EffectiveSettings,
+    worker: &WorkerId,
+    clock: &Arc<dyn Clock>,
+) -> KinesisSource {
+    KinesisSource::from_parts(SourceParts {
+        clients: KinesisClients::from_client(client),
+        kind: settings.reader,
+        polling: settings.polling,
+        consumer: settings.consumer.clone(),
+        clock: Arc::clone(clock),
+        labels: vec![
+            ("application", settings.application.to_string()),
+            ("stream", settings.stream.name().to_string()),
+            ("worker", worker.to_string()),
+        ],
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where chance comes from the system: the seed of a worker")]

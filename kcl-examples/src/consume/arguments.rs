@@ -32,9 +32,12 @@ pub(super) struct Arguments {
     /// Where a shard without checkpoint is read from: trim-horizon (default), latest, or an instant like 2026-01-31T12:00:00Z
     #[arg(long, value_name = "trim-horizon|latest|RFC3339")]
     start: Option<InitialPosition>,
-    /// How shards are read
-    #[arg(long, value_name = "polling")]
+    /// How shards are read: by asking (default), by enhanced fan-out, or by what can be had
+    #[arg(long, value_name = "polling|fanout|auto")]
     reader: Option<ReaderKind>,
+    /// The registered consumer of enhanced fan-out. Default: one with the application's name, registered if need be
+    #[arg(long, value_name = "NAME|ARN")]
+    consumer: Option<String>,
     /// Where leases are kept
     #[arg(long, value_name = "dynamodb|sqlite:PATH|memory", default_value = "dynamodb")]
     pub(super) lease_store: StoreChoice,
@@ -160,6 +163,7 @@ impl Arguments {
         let settings = set(settings, &self.start, Settings::start);
         let settings = set(settings, &self.failover_time, Settings::failover_time);
         let settings = set(settings, &self.reader, Settings::reader);
+        let settings = set(settings, &self.consumer, Settings::consumer);
         let settings = set(settings, &self.read_limit, Settings::read_limit);
         let settings = set(settings, &self.idle_interval, Settings::idle_interval);
         let settings = set(settings, &self.read_ahead_bytes, Settings::read_ahead_bytes);
