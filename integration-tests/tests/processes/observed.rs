@@ -109,13 +109,6 @@ impl Observed {
         self.lock().said_by(worker).to_vec()
     }
 
-    /// Whether the last that a worker said of a shard is that it lost the lease.
-    pub(crate) fn has_lost(&self, worker: &str, shard: &str) -> bool {
-        let state = self.lock();
-        let of_lease = |line: &&Line| line.shard == shard && line.event.starts_with("lease_");
-        state.said_by(worker).iter().rev().find(of_lease).is_some_and(|line| line.event == "lease_lost")
-    }
-
     /// Waits until everything that was put is read.
     pub(crate) async fn until_read(&self, put: &Put) {
         let all_read = |state: &State| put.iter().all(|(shard, put)| state.distinct_of(shard) >= put.len());
@@ -196,6 +189,11 @@ impl State {
     /// What a worker said so far, in its order.
     pub(crate) fn said_by(&self, worker: &str) -> &[Line] {
         self.said.get(worker).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anybody has ever lost the lease of a shard.
+    pub(crate) fn was_lost(&self, shard: &str) -> bool {
+        self.said.values().flatten().any(|line| line.event == "lease_lost" && line.shard == shard)
     }
 
     /// How often a worker said this.
