@@ -64,7 +64,7 @@ impl ListedShards {
 /// - All methods are cancel safe: a future that is dropped before it is ready has consumed nothing.
 /// - Throttling, expired iterators and the end of a subscription are no errors: the reader waits or starts anew. A call that
 ///   was throttled may answer without records and without lag; that is not "at the tip".
-/// - After an answer with an end the runtime may ask again, if a listing shows the shard open.
+/// - After an answer with an end the runtime may ask again: a listing shows the shard open, or closed for the first time.
 #[async_trait]
 pub trait ShardReader: Send {
     /// Waits until a fetch is worth making: the read limits allow it, and at the tip the idle time has passed. No byte

@@ -93,7 +93,7 @@ impl ShardMachine {
         match self.end {
             _ if self.stop.is_some() || self.lost => false,
             _ if self.waiting_for_parents => true,
-            End::NotSeen => self.initialized && room,
+            End::NotSeen | End::Closed(_) => self.initialized && room,
             End::Claimed => true,
             End::Proving | End::Proven(_) | End::Told(_) => false,
         }

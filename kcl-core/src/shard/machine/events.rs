@@ -66,7 +66,11 @@ impl ShardMachine {
             self.queue.push_back(batch);
         }
         if let Some(end) = end {
-            self.end = if end.children.is_empty() { End::Claimed } else { End::Proven(end.children) };
+            self.end = match std::mem::replace(&mut self.end, End::NotSeen) {
+                _ if !end.children.is_empty() => End::Proven(end.children),
+                End::Closed(children) => End::Proven(children),
+                _ => End::Claimed,
+            };
         }
     }
 
@@ -143,7 +147,9 @@ impl ShardMachine {
         self.fetching = false;
         match proof {
             Ok(Proof::Closed(children)) => {
-                self.end = End::Proven(children);
+                self.end = End::Closed(children);
+                self.fetch_failures = 0;
+                self.fetch_after = now;
                 self.recovered();
             }
             Ok(Proof::NotClosed(why)) => {

@@ -130,6 +130,9 @@ enum End {
     Claimed,
     /// A fresh listing is on its way.
     Proving,
+    /// The listing says that it is closed, with these children. It may have been closed after the end was claimed, and
+    /// records may have come in between: only an end that is claimed from now on is one.
+    Closed(Vec<ChildShard>),
     /// It is closed, and everything was fetched.
     Proven(Vec<ChildShard>),
     /// The processor knows.

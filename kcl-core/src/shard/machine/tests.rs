@@ -234,6 +234,22 @@ fn an_end_without_proof_is_a_read_error() {
     assert!(matches!(machine.poll_action(now), Some(Action::Fetch)), "reading goes on where it stood");
 }
 
+#[test]
+fn records_that_came_between_a_claimed_end_and_the_listing_that_shows_it_are_read() {
+    let mut machine = delivering(1..=1);
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    machine.handle_fetched(nothing(), Some(ShardEnd::default()), millis(0));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::ProveEnd)));
+    machine.handle_proof(Ok(Proof::Closed(vec![child("shardId-1")])), millis(9), 0);
+    assert!(matches!(machine.poll_action(millis(9)), Some(Action::Fetch)), "it was closed only after the claim");
+    machine.handle_fetched(batch(2..=2), Some(ShardEnd::default()), millis(9));
+    assert!(matches!(machine.poll_action(millis(9)), Some(Action::Deliver { .. })));
+    machine.handle_processed(Processed::Completed, millis(9), 0);
+    assert!(matches!(machine.poll_action(millis(9)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(9)), Some(Action::CallShardEnded { .. })), "no further proof is needed");
+}
+
 /// A machine that has fetched these records after a checkpoint, and what it does first.
 fn fetched(settings: MachineSettings, stored: Option<RecordPosition>, entries: Vec<RecordEntry>) -> ShardMachine {
     let mut machine = ShardMachine::new(settings, stored, false, millis(0));
