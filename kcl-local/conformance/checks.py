@@ -1,4 +1,4 @@
-"""What the service documents, checked through boto3: checks.py NAME ENDPOINT.
+"""What the service documents, checked through boto3: checks.py NAME. The environment says where and as whom.
 
 Every check has to hold for local-aws. Another emulator may differ where DIFFERENCES says so; a difference that is not listed,
 and a listed one that is gone, both fail the run. CONFORMANCE.md explains them.
@@ -254,16 +254,8 @@ CHECKS = [
 ]
 
 
-def main(name, endpoint):
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5)
-    client = boto3.client(
-        "kinesis",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-        config=config,
-    )
+def main(name):
+    client = boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5))
     for _ in range(100):
         try:
             client.list_streams()
@@ -280,8 +272,8 @@ def main(name, endpoint):
         listed = check.__name__ in DIFFERENCES[name]
         agrees = (differs is not None) == listed
         wrong += not agrees
-        print("ok     " if agrees else "WRONG  ", check.__name__, f"(differs, as listed: {differs})" if differs and agrees else differs or "")
-    print(f"{name}: {len(CHECKS) - wrong} of {len(CHECKS)} checks as expected")
+        print("       " if agrees else "WRONG  ", check.__name__, f"(differs, as listed: {differs})" if differs and agrees else differs or "")
+    print(f"ok: boto3, {name}: {len(CHECKS)} checks" if not wrong else f"{wrong} of {len(CHECKS)} checks are not as expected")
     return wrong != 0
 
 

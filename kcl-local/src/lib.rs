@@ -48,6 +48,7 @@ mod http;
 mod kinesis;
 mod local_aws;
 pub mod model;
+mod port;
 mod server;
 mod store;
 mod tls;
@@ -62,8 +63,8 @@ pub use local_aws::{Addresses, LocalAws, StartError};
 pub use model::stream::{EntryError, Placed, PutResult, RecordBatch, Retention};
 pub use model::{
     Account, ConsumerDescription, ConsumerStatus, Encryption, ErrorCode, FanOutEvent, HashKey, HashRange, Limits,
-    NewRecord, NewStream, Record, SequenceNumber, ServiceError, ShardDescription, ShardFilter, ShardId,
-    StartingPosition, StreamMode, StreamStatus, StreamSummary, Timestamp,
+    NewRecord, NewStream, Record, RecordDistribution, SequenceNumber, ServiceError, ShardDescription, ShardFilter,
+    ShardId, StartingPosition, StreamMode, StreamStatus, StreamSummary, Timestamp,
 };
 pub use server::{serve, serve_tls};
 pub use store::{DataError, DataFolder, TornTail};

@@ -11,6 +11,7 @@ use crate::connector::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::dynamodb::{LocalDynamoDb, OpenError};
 use crate::http::Service;
 use crate::kinesis::LocalKinesis;
+use crate::port::{Home, Port};
 use crate::server::{serve, serve_tls};
 use crate::tls::Tls;
 
@@ -32,6 +33,8 @@ impl Default for Addresses {
 }
 
 /// Kinesis and DynamoDB on two ports of this process, until dropped or stopped.
+///
+/// Either port answers calls of the other service as well, for clients that know a single endpoint.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -121,8 +124,9 @@ impl LocalAws {
         };
         let closing = CancellationToken::new();
         let mut servers = JoinSet::new();
-        servers.spawn(run(kinesis_listener, kinesis.clone(), tls.clone(), closing.clone()));
-        servers.spawn(run(dynamodb_listener, dynamodb.clone(), tls.clone(), closing.clone()));
+        let port = |home| Port { kinesis: kinesis.clone(), dynamodb: dynamodb.clone(), home };
+        servers.spawn(run(kinesis_listener, port(Home::Kinesis), tls.clone(), closing.clone()));
+        servers.spawn(run(dynamodb_listener, port(Home::DynamoDb), tls.clone(), closing.clone()));
         let scheme = if tls.is_some() { "https" } else { "http" };
         Ok(Self { kinesis, dynamodb, addresses, scheme, closing, servers })
     }

@@ -1,6 +1,8 @@
 //! What is on the wire: headers, bodies and refusals, without an SDK in between.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +140,32 @@ fn dynamodb_refuses_like_dynamodb() {
     assert_eq!(call("DescribeTable", r#"{"TableName":"absent"}"#), (400, Some("ResourceNotFoundException".into())));
     let bad_value = r#"{"TableName":"absent","Item":{"a":{}}}"#;
     assert_eq!(call("PutItem", bad_value), (400, Some("ValidationException".into())));
+}
+
+#[test]
+fn answers_of_dynamodb_have_their_checksum() {
+    let database = LocalDynamoDb::in_memory().unwrap();
+    let call = |target: &str| {
+        let request = Request::post("http://localhost/").header("x-amz-target", format!("DynamoDB_20120810.{target}"));
+        let response = database.answer(request.body(Bytes::from("{}")).unwrap());
+        (response.headers()["x-amz-crc32"].to_str().unwrap().to_owned(), response.into_body())
+    };
+    // By zlib's crc32.
+    assert_eq!(call("ListTables"), ("1315925753".to_owned(), Bytes::from(r#"{"TableNames":[]}"#)));
+    let (checksum, body) = call("Nothing");
+    assert_eq!(body, r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#);
+    assert_eq!(checksum, "1368724161");
+}
+
+#[tokio::test]
+async fn either_port_answers_both_services() {
+    let aws = start().await;
+    for endpoint in [aws.kinesis_endpoint(), aws.dynamodb_endpoint()] {
+        let client = common::http_client(&endpoint);
+        assert_eq!(client.list_shards().stream_name("orders").send().await.unwrap().shards().len(), 1);
+        let tables = common::dynamodb_client(&endpoint).list_tables().send().await.unwrap();
+        assert!(tables.table_names().is_empty());
+    }
 }
 
 async fn start() -> LocalAws {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dynoxide::Database;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::clock::{Clock, WallClock};
@@ -97,8 +98,15 @@ impl LocalDynamoDb {
         })
     }
 
-    fn refuse(&self, status: StatusCode, code: &str, body: Vec<u8>, id: u64) -> Response<Bytes> {
+    fn respond(&self, status: StatusCode, body: Vec<u8>, id: u64) -> Response<Bytes> {
+        let checksum = crc32fast::hash(&body);
         let mut response = respond(status, CONTENT_TYPE, body, id, self.clock.now());
+        response.headers_mut().insert(CHECKSUM, HeaderValue::from(checksum));
+        response
+    }
+
+    fn refuse(&self, status: StatusCode, code: &str, body: Vec<u8>, id: u64) -> Response<Bytes> {
+        let mut response = self.respond(status, body, id);
         response.headers_mut().insert(ERROR_TYPE, text(code));
         response
     }
@@ -119,7 +127,7 @@ impl Service for LocalDynamoDb {
         }
         let operation = operation(request.headers(), TARGET_PREFIX).unwrap_or_default();
         match dispatch::call(&self.database, operation, request.body()) {
-            Ok(body) => respond(StatusCode::OK, CONTENT_TYPE, body, id, self.clock.now()),
+            Ok(body) => self.respond(StatusCode::OK, body, id),
             Err(refusal) => {
                 tracing::debug!(operation, code = refusal.code, "refused");
                 self.refuse(refusal.status, &refusal.code, refusal.body, id)
@@ -160,5 +168,7 @@ impl dynoxide::storage_backend::Clock for SharedClock {
     }
 }
 
-const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+pub(crate) const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+/// Of the body. The clients for Go and Java compare it.
+const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-crc32");
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";

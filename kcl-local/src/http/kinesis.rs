@@ -142,5 +142,5 @@ fn refuse(
     response
 }
 
-const TARGET_PREFIX: &str = "Kinesis_20131202.";
+pub(crate) const TARGET_PREFIX: &str = "Kinesis_20131202.";
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";

@@ -1,7 +1,7 @@
 //! HTTP without a socket: what the connector and the server have in common.
 
 mod body;
-mod kinesis;
+pub(crate) mod kinesis;
 
 use std::pin::Pin;
 

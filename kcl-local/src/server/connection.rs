@@ -25,6 +25,7 @@ pub(super) async fn run(
     let _ = socket.set_nodelay(true);
     let Some(tls) = tls else { return converse(socket, service, closing).await };
     let accepted = tokio::select! {
+        biased;
         accepted = tls.accept(socket) => accepted,
         () = closing.cancelled() => return,
     };
@@ -43,6 +44,7 @@ async fn converse(
     let handler = service_fn(move |request| handle(service.clone(), request));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), handler));
     let outcome = tokio::select! {
+        biased;
         outcome = &mut connection => outcome,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();

@@ -32,13 +32,7 @@ impl Scene {
         let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
         let server = LocalAws::start_with(kinesis.clone(), database.clone(), Addresses::default()).await.unwrap();
         let client = http_client(&server.kinesis_endpoint());
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(kcl_local::credentials())
-            .endpoint_url(server.dynamodb_endpoint())
-            .build();
-        let dynamodb = aws_sdk_dynamodb::Client::from_conf(config);
+        let dynamodb = dynamodb_client(&server.dynamodb_endpoint());
         Self { client, dynamodb, kinesis, database, clock, _server: Some(server) }
     }
 
@@ -61,6 +55,16 @@ pub(crate) fn http_client(endpoint: &str) -> Client {
         .endpoint_url(endpoint)
         .build();
     Client::from_conf(config)
+}
+
+pub(crate) fn dynamodb_client(endpoint: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(kcl_local::credentials())
+        .endpoint_url(endpoint)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
 }
 
 pub(crate) fn start_of_time() -> Timestamp {

@@ -77,6 +77,7 @@ async fn serve(arguments: Arguments, kinesis: LocalKinesis, dynamodb: LocalDynam
     announce(&aws, bundle.as_ref()).context("print the environment on standard output")?;
     loop {
         tokio::select! {
+            biased;
             request = signals.next() => match request {
                 Request::End => break,
                 Request::Reload => reload_faults(&aws, arguments.faults.as_deref()),

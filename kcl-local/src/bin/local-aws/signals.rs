@@ -32,6 +32,7 @@ impl Signals {
     /// No signal is lost when the future is dropped.
     pub(crate) async fn next(&mut self) -> Request {
         tokio::select! {
+            biased;
             _ = self.interrupt.recv() => Request::End,
             _ = self.terminate.recv() => Request::End,
             _ = self.hang_up.recv() => Request::Reload,
