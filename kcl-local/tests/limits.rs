@@ -68,7 +68,7 @@ async fn records_beyond_a_thousand_are_refused_one_by_one(scene: Scene) {
     let codes: Vec<_> = answer.records.iter().map(|record| record.error_code()).collect();
     assert_eq!(codes, [None, Some("ProvisionedThroughputExceededException"), None]);
     let message = answer.records[1].error_message().unwrap();
-    assert_eq!(message, "Rate exceeded for shard shardId-000000000000 in stream orders.");
+    assert_eq!(message, "Rate exceeded for shard shardId-000000000000 in stream orders under account 000000000000.");
     let one = client.put_record().stream_name("orders").partition_key("k").explicit_hash_key("0").data(Blob::new("x"));
     let error = one.clone().send().await.unwrap_err().into_service_error();
     assert!(error.is_provisioned_throughput_exceeded_exception(), "{error}");

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use crate::kinesis::LocalKinesis;
 use crate::model::name::is_stream_name;
-use crate::model::{ServiceError, ShardId, StreamMode};
+use crate::model::{RecordDistribution, ServiceError, ShardId, StreamMode};
 
 use super::wire::StreamRef;
 
@@ -36,12 +36,42 @@ pub(super) fn not_one_of(value: &str, member: &str, values: &[&str]) -> ServiceE
     violation(Some(value), member, &format!("Member must satisfy enum value set: [{}]", values.join(", ")))
 }
 
-/// A text that is one of a few values.
+/// How a stream gets its capacity.
 pub(super) fn stream_mode(value: &str) -> Result<StreamMode, ServiceError> {
     [StreamMode::Provisioned, StreamMode::OnDemand]
         .into_iter()
         .find(|mode| mode.as_str() == value)
         .ok_or_else(|| not_one_of(value, "streamModeDetails.streamMode", &["PROVISIONED", "ON_DEMAND"]))
+}
+
+/// How records find their shard.
+pub(super) fn distribution(value: &str) -> Result<RecordDistribution, ServiceError> {
+    [RecordDistribution::UserPartitionKey, RecordDistribution::Auto]
+        .into_iter()
+        .find(|distribution| distribution.as_str() == value)
+        .ok_or_else(|| not_one_of(value, "recordDistributionStrategy", &["AUTO", "USER_PARTITION_KEY"]))
+}
+
+/// Refuses what only provisioned streams can do.
+pub(super) fn provisioned(kinesis: &LocalKinesis, stream: &str, operation: &str) -> Result<(), ServiceError> {
+    match kinesis.stream_summary(stream)?.mode {
+        StreamMode::Provisioned => Ok(()),
+        StreamMode::OnDemand => Err(ServiceError::validation(format!(
+            "{operation} is only supported for data streams with the provisioned capacity mode, stream {stream} is in \
+             mode ON_DEMAND."
+        ))),
+    }
+}
+
+/// Refuses a warm throughput, for which an account has to be set up first.
+pub(super) fn no_warm_throughput(value: Option<i64>) -> Result<(), ServiceError> {
+    match value {
+        None => Ok(()),
+        Some(_) => Err(ServiceError::invalid_argument(
+            "WarmThroughputMiBps is only supported in accounts that have MinimumThroughputBillingCommitment enabled, \
+             which this local double does not model.",
+        )),
+    }
 }
 
 /// The stream that a request means, by name or ARN or both.
@@ -62,9 +92,21 @@ pub(super) fn stream_name(kinesis: &LocalKinesis, (name, arn): StreamRef) -> Res
 }
 
 /// A shard id. One that no shard can have is as unknown as one that no shard happens to have.
-pub(super) fn shard_id(text: &str, stream: &str) -> Result<ShardId, ServiceError> {
-    ShardId::parse(text)
-        .ok_or_else(|| ServiceError::not_found(format!("Could not find shard {text} in stream {stream}.")))
+pub(super) fn shard_id(kinesis: &LocalKinesis, text: &str, stream: &str) -> Result<ShardId, ServiceError> {
+    let account = &kinesis.settings().account.id;
+    ShardId::parse(text).ok_or_else(|| {
+        ServiceError::not_found(format!("Could not find shard {text} in stream {stream} under account {account}."))
+    })
+}
+
+/// The text of a sequence number.
+pub(super) fn sequence_text<'a>(text: &'a str, member: &str) -> Result<&'a str, ServiceError> {
+    let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
+    if text.is_empty() || text.len() > 129 || !canonical {
+        let pattern = r"Member must satisfy regular expression pattern: 0|([1-9]\d{0,128})";
+        return Err(violation(Some(text), member, pattern));
+    }
+    Ok(text)
 }
 
 /// A violated constraint.
@@ -80,8 +122,15 @@ pub(super) fn max_record_kib(kib: i64) -> Result<u32, ServiceError> {
     within(kib, "maxRecordSizeInKiB", 1024, 10_240).map(|kib| kib as u32)
 }
 
-/// Tags with keys and values of allowed length.
+/// Tags with keys and values of allowed length and letters.
 pub(super) fn tags(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ServiceError> {
+    let allowed = |letter: char| letter.is_alphanumeric() || letter.is_whitespace() || "_.:/=+-@%".contains(letter);
+    if !tags.iter().flat_map(|(key, value)| [key, value]).all(|text| text.chars().all(allowed)) {
+        return Err(ServiceError::invalid_argument(
+            "Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . : / = + - \
+             @ %.",
+        ));
+    }
     for (key, value) in &tags {
         if !(1..=128).contains(&key.chars().count()) {
             return Err(violation(Some(key), "tags.key", "Member must have length between 1 and 128"));

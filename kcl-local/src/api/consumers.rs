@@ -1,5 +1,7 @@
 //! Registered consumers: register, deregister, describe, list.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::check;
@@ -16,6 +18,15 @@ pub(super) struct ConsumerRequest {
     consumer_name: Option<String>,
     #[serde(rename = "ConsumerARN")]
     consumer_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RegisterRequest {
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    consumer_name: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -60,14 +71,15 @@ struct ConsumerWire {
     stream_arn: Option<String>,
 }
 
-pub(super) fn register(kinesis: &LocalKinesis, request: ConsumerRequest) -> Handled<RegisterAnswer> {
+pub(super) fn register(kinesis: &LocalKinesis, request: RegisterRequest) -> Handled<RegisterAnswer> {
     let name = check::required(request.consumer_name, "consumerName")?;
     if !crate::model::name::is_stream_name(&name) {
         let pattern = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]{1,128}";
         return Err(check::violation(Some(name), "consumerName", pattern));
     }
     let stream = stream_of(kinesis, request.stream_arn)?;
-    let consumer = kinesis.register_consumer(&stream, &name)?;
+    let tags = check::tags(request.tags.unwrap_or_default())?;
+    let consumer = kinesis.register_consumer_with(&stream, &name, tags)?;
     Ok(RegisterAnswer { consumer: wire(kinesis, &stream, &consumer) })
 }
 
@@ -86,6 +98,11 @@ pub(super) fn describe(kinesis: &LocalKinesis, request: ConsumerRequest) -> Hand
 pub(super) fn list(kinesis: &LocalKinesis, request: ListConsumersRequest) -> Handled<ListAnswer> {
     let limit = check::within(request.max_results.unwrap_or(MAX_PAGE), "maxResults", 1, 10_000)?.min(MAX_PAGE) as usize;
     let stream = stream_of(kinesis, request.stream_arn)?;
+    if request.next_token.is_some() && request.stream_creation_timestamp.is_some() {
+        return Err(ServiceError::invalid_argument(
+            "NextToken and StreamCreationTimestamp cannot be provided together.",
+        ));
+    }
     if let Some(EpochSeconds(created)) = request.stream_creation_timestamp
         && kinesis.stream_summary(&stream)?.created != created
     {
@@ -120,7 +137,16 @@ pub(super) fn consumer_of_arn(kinesis: &LocalKinesis, arn: &str) -> Handled<(Str
 
 fn named(kinesis: &LocalKinesis, request: ConsumerRequest) -> Handled<(String, ConsumerDescription)> {
     match (request.consumer_arn, request.stream_arn, request.consumer_name) {
-        (Some(arn), ..) => consumer_of_arn(kinesis, &arn),
+        (Some(arn), stream_arn, consumer_name) => {
+            let (stream, consumer) = consumer_of_arn(kinesis, &arn)?;
+            let of_another_stream = stream_arn.is_some_and(|other| other != kinesis.stream_arn(&stream));
+            if of_another_stream || consumer_name.is_some_and(|other| other != consumer.name) {
+                return Err(ServiceError::invalid_argument(format!(
+                    "StreamARN or ConsumerName name something else than ConsumerARN {arn}"
+                )));
+            }
+            Ok((stream, consumer))
+        }
         (None, Some(stream), Some(name)) => {
             let stream = stream_of(kinesis, Some(stream))?;
             let consumer = kinesis.consumer(&stream, &name)?;

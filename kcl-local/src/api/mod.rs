@@ -1,5 +1,6 @@
 //! The service's operations, without a transport: a name and a body in, a body or a refusal out.
 
+mod account;
 mod cbor;
 mod check;
 mod codec;
@@ -51,10 +52,12 @@ pub(crate) fn call(
         "DescribeStream" => call.run(streams::describe_stream),
         "DescribeStreamSummary" => call.run(streams::describe_stream_summary),
         "ListStreams" => call.run(streams::list_streams),
-        "DescribeLimits" => call.run(streams::describe_limits),
+        "DescribeLimits" => call.run(account::describe_limits),
         "IncreaseStreamRetentionPeriod" => call.run(settings::increase_retention),
         "DecreaseStreamRetentionPeriod" => call.run(settings::decrease_retention),
         "UpdateStreamMode" => call.run(settings::update_stream_mode),
+        "DescribeAccountSettings" => call.run(account::describe_settings),
+        "UpdateStreamRecordDistributionStrategy" => call.run(settings::update_distribution),
         "UpdateMaxRecordSize" => call.run(settings::update_max_record_size),
         "StartStreamEncryption" => call.run(settings::start_encryption),
         "StopStreamEncryption" => call.run(settings::stop_encryption),
@@ -70,12 +73,32 @@ pub(crate) fn call(
         "DeregisterStreamConsumer" => call.run(consumers::deregister),
         "DescribeStreamConsumer" => call.run(consumers::describe),
         "ListStreamConsumers" => call.run(consumers::list),
-        _ => Err(ServiceError::new(
-            ErrorCode::UnknownOperation,
-            format!("{operation} is not an operation of Kinesis, or this local double does not model it"),
-        )),
+        _ => Err(unknown(operation)),
     }
 }
+
+fn unknown(operation: &str) -> ServiceError {
+    let why = if NOT_MODELLED.contains(&operation) {
+        "is an operation of Kinesis that this local double does not model; its README says what it does"
+    } else {
+        "is not an operation of Kinesis"
+    };
+    ServiceError::new(ErrorCode::UnknownOperation, format!("{operation} {why}"))
+}
+
+/// The operations of the service that are refused here; the README lists them.
+const NOT_MODELLED: [&str; 10] = [
+    "CreateChannel",
+    "DeleteChannel",
+    "DescribeChannel",
+    "ListChannels",
+    "UpdateChannel",
+    "DeleteResourcePolicy",
+    "GetResourcePolicy",
+    "PutResourcePolicy",
+    "UpdateAccountSettings",
+    "UpdateStreamWarmThroughput",
+];
 
 #[derive(Clone, Copy)]
 struct Call<'a> {

@@ -1,6 +1,7 @@
 //! PutRecord and PutRecords.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use super::wire::{Blob, Handled, Text, as_text};
 use crate::kinesis::LocalKinesis;
 use crate::model::record::PayloadArena;
 use crate::model::stream::{Placed, PutResult};
-use crate::model::{ErrorCode, HashKey, NewRecord, ServiceError, ShardId};
+use crate::model::{ErrorCode, HashKey, NewRecord, RecordDistribution, SequenceNumber, ServiceError, ShardId};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "'de: 'a"))]
@@ -20,6 +21,7 @@ pub(super) struct PutRecordRequest<'a> {
     data: Option<Blob<'a>>,
     partition_key: Option<Text<'a>>,
     explicit_hash_key: Option<Text<'a>>,
+    sequence_number_for_ordering: Option<String>,
     dry_run: Option<bool>,
 }
 
@@ -47,7 +49,7 @@ pub(super) struct PutRecordAnswer {
     #[serde(serialize_with = "as_text")]
     shard_id: ShardId,
     #[serde(serialize_with = "as_text")]
-    sequence_number: crate::model::SequenceNumber,
+    sequence_number: SequenceNumber,
     #[serde(skip_serializing_if = "Option::is_none")]
     encryption_type: Option<&'static str>,
 }
@@ -69,7 +71,7 @@ enum ResultWire {
         #[serde(serialize_with = "as_text")]
         shard_id: ShardId,
         #[serde(serialize_with = "as_text")]
-        sequence_number: crate::model::SequenceNumber,
+        sequence_number: SequenceNumber,
     },
     #[serde(rename_all = "PascalCase")]
     Refused { error_code: Cow<'static, str>, error_message: Cow<'static, str> },
@@ -82,8 +84,15 @@ pub(super) fn put_record(kinesis: &LocalKinesis, request: PutRecordRequest<'_>) 
         partition_key: request.partition_key,
         explicit_hash_key: request.explicit_hash_key,
     };
-    let record = decode(vec![entry], |_| String::new())?.remove(0);
-    refuse_dry_run(kinesis, &stream, request.dry_run)?;
+    if let Some(number) = &request.sequence_number_for_ordering {
+        check_ordering(kinesis, &stream, number)?;
+    }
+    let records = decode(vec![entry], |_| String::new(), || keys_are_optional(kinesis, &stream))?;
+    if request.dry_run == Some(true) {
+        kinesis.check_put(&stream, &records)?;
+        return Err(dry_run());
+    }
+    let record = records.into_iter().next().expect("one entry makes one record");
     let Placed { shard_id, sequence_number, encrypted, .. } = kinesis.put(&stream, record)?;
     Ok(PutRecordAnswer { shard_id, sequence_number, encryption_type: encrypted.then_some("KMS") })
 }
@@ -91,8 +100,12 @@ pub(super) fn put_record(kinesis: &LocalKinesis, request: PutRecordRequest<'_>) 
 pub(super) fn put_records(kinesis: &LocalKinesis, request: PutRecordsRequest<'_>) -> Handled<PutRecordsAnswer> {
     let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
     let entries = check::required(request.records, "records")?;
-    let records = decode(entries, |index| format!("records.{}.member.", index + 1))?;
-    refuse_dry_run(kinesis, &stream, request.dry_run)?;
+    let member = |index: usize| format!("records.{}.member.", index + 1);
+    let records = decode(entries, member, || keys_are_optional(kinesis, &stream))?;
+    if request.dry_run == Some(true) {
+        kinesis.check_put(&stream, &records)?;
+        return Err(dry_run());
+    }
     let results = kinesis.put_records(&stream, records)?;
     let encrypted = results.iter().flatten().any(|placed| placed.encrypted);
     Ok(PutRecordsAnswer {
@@ -111,14 +124,37 @@ impl From<PutResult> for ResultWire {
     }
 }
 
+/// Whether records of the stream find their shard without a key.
+fn keys_are_optional(kinesis: &LocalKinesis, stream: &str) -> bool {
+    kinesis.stream_summary(stream).is_ok_and(|summary| summary.distribution == RecordDistribution::Auto)
+}
+
+/// Numbers increase whether a client asks for it or not; what it asks with still has to be one.
+fn check_ordering(kinesis: &LocalKinesis, stream: &str, number: &str) -> Handled<()> {
+    let text = check::sequence_text(number, "sequenceNumberForOrdering")?;
+    let parts = SequenceNumber::parse(text).and_then(SequenceNumber::parts);
+    if parts.is_some_and(|parts| parts.arrival <= kinesis.now().as_secs()) {
+        return Ok(());
+    }
+    Err(ServiceError::invalid_argument(format!(
+        "ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream {stream} under account {} is invalid.",
+        kinesis.settings().account.id
+    )))
+}
+
 /// Decodes the records of a request into one allocation. `prefix` says where a record stands, for messages.
-fn decode(entries: Vec<EntryWire<'_>>, prefix: impl Fn(usize) -> String) -> Handled<Vec<NewRecord>> {
+fn decode(
+    entries: Vec<EntryWire<'_>>,
+    prefix: impl Fn(usize) -> String,
+    keys_are_optional: impl FnOnce() -> bool,
+) -> Handled<Vec<NewRecord>> {
+    let keys_are_optional = LazyCell::new(keys_are_optional);
     let bytes = entries.iter().map(EntryWire::size_hint).sum();
     let mut arena = PayloadArena::with_capacity(entries.len(), bytes);
     let mut explicit_hash_keys = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         let member = |name: &str| format!("{}{name}", prefix(index));
-        explicit_hash_keys.push(decode_entry(&mut arena, entry, member)?);
+        explicit_hash_keys.push(decode_entry(&mut arena, entry, member, || *keys_are_optional)?);
     }
     let place = |(payload, explicit): (_, Option<HashKey>)| match explicit {
         Some(hash_key) => NewRecord { payload, hash_key },
@@ -132,14 +168,19 @@ fn decode_entry(
     arena: &mut PayloadArena,
     entry: EntryWire<'_>,
     member: impl Fn(&str) -> String,
+    keys_are_optional: impl FnOnce() -> bool,
 ) -> Handled<Option<HashKey>> {
     let missing = |name: &str| check::missing(&member(name));
-    let key = entry.partition_key.ok_or_else(|| missing("partitionKey"))?.0;
+    let key = match entry.partition_key {
+        Some(Text(key)) if key.is_empty() || key.chars().count() > MAX_KEY_CHARACTERS => {
+            let constraint = format!("Member must have length between 1 and {MAX_KEY_CHARACTERS}");
+            return Err(check::violation(Some(&key), &member("partitionKey"), &constraint));
+        }
+        Some(Text(key)) => key,
+        None if keys_are_optional() => Cow::Borrowed(""),
+        None => return Err(missing("partitionKey")),
+    };
     let data = entry.data.ok_or_else(|| missing("data"))?;
-    if key.is_empty() || key.chars().count() > MAX_KEY_CHARACTERS {
-        let constraint = format!("Member must have length between 1 and {MAX_KEY_CHARACTERS}");
-        return Err(check::violation(Some(&key), &member("partitionKey"), &constraint));
-    }
     let size = arena.push(&key, |buffer| {
         let before = buffer.len();
         data.append_to(buffer).map(|()| buffer.len() - before)
@@ -166,13 +207,9 @@ impl EntryWire<'_> {
     }
 }
 
-/// A dry run checks the request and stops before its effect.
-pub(super) fn refuse_dry_run(kinesis: &LocalKinesis, stream: &str, dry_run: Option<bool>) -> Handled<()> {
-    if dry_run == Some(true) {
-        kinesis.stream_status(stream)?;
-        return Err(ServiceError::new(ErrorCode::DryRunOperation, "The request would have succeeded, DryRun is set."));
-    }
-    Ok(())
+/// What a dry run ends with that found nothing wrong.
+pub(super) fn dry_run() -> ServiceError {
+    ServiceError::new(ErrorCode::DryRunOperation, "The request would have succeeded, DryRun is set.")
 }
 
 const MAX_KEY_CHARACTERS: usize = 256;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::put::refuse_dry_run;
+use super::put::dry_run;
 use super::wire::{EpochSeconds, Handled};
 use super::{check, wire};
 use crate::kinesis::LocalKinesis;
@@ -69,9 +69,11 @@ pub(super) fn get_shard_iterator(
     let shard = check::required(request.shard_id, "shardId")?;
     let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
     let position = position(&kind, request.starting_sequence_number.as_deref(), request.timestamp)?;
-    let shard = check::shard_id(&shard, &stream)?;
+    let shard = check::shard_id(kinesis, &shard, &stream)?;
     let shard_iterator = kinesis.shard_iterator(&stream, shard, position)?;
-    refuse_dry_run(kinesis, &stream, request.dry_run)?;
+    if request.dry_run == Some(true) {
+        return Err(dry_run());
+    }
     Ok(GetShardIteratorAnswer { shard_iterator })
 }
 
@@ -89,7 +91,8 @@ pub(super) fn get_records(kinesis: &LocalKinesis, request: GetRecordsRequest) ->
         }
     }
     if request.dry_run == Some(true) {
-        refuse_dry_run(kinesis, &kinesis.stream_of_iterator(&iterator)?, Some(true))?;
+        kinesis.check_iterator(&iterator)?;
+        return Err(dry_run());
     }
     kinesis.get_records(&iterator, limit as usize).map(Records)
 }
@@ -115,11 +118,7 @@ pub(super) fn position(kind: &str, number: Option<&str>, time: Option<EpochSecon
 }
 
 fn parse(number: &str) -> Handled<SequenceNumber> {
-    let canonical = number == "0" || (!number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit()));
-    if number.is_empty() || number.len() > 129 || !canonical {
-        let pattern = r"Member must satisfy regular expression pattern: 0|([1-9]\d{0,128})";
-        return Err(check::violation(Some(number), "startingSequenceNumber", pattern));
-    }
+    let number = check::sequence_text(number, "startingSequenceNumber")?;
     SequenceNumber::parse(number).ok_or_else(|| {
         ServiceError::invalid_argument(format!(
             "StartingSequenceNumber {number} is invalid because it did not come from this stream."

@@ -42,7 +42,9 @@ fn write(
 }
 
 fn append_record(out: &mut Vec<u8>, record: &Record) {
-    head(out, MAP, 4 + u64::from(record.encrypted));
+    // A record that was written without a key has none.
+    let key = Some(record.partition_key()).filter(|key| !key.is_empty());
+    head(out, MAP, 3 + u64::from(key.is_some()) + u64::from(record.encrypted));
     text(out, "SequenceNumber");
     text(out, &record.sequence_number.to_string());
     text(out, "ApproximateArrivalTimestamp");
@@ -52,8 +54,10 @@ fn append_record(out: &mut Vec<u8>, record: &Record) {
     let data = record.payload.data_bytes();
     head(out, BYTES, data.len() as u64);
     out.extend_from_slice(data);
-    text(out, "PartitionKey");
-    text(out, record.partition_key());
+    if let Some(key) = key {
+        text(out, "PartitionKey");
+        text(out, key);
+    }
     if record.encrypted {
         text(out, "EncryptionType");
         text(out, "KMS");

@@ -56,8 +56,12 @@ fn append_record(record: &Record, out: &mut Vec<u8>) {
     record.sequence_number.append_to(out);
     append(out, format_args!("\",\"ApproximateArrivalTimestamp\":{},\"Data\":\"", record.arrival));
     base64_simd::STANDARD.encode_append(record.payload.data_bytes(), out);
-    out.extend_from_slice(b"\",\"PartitionKey\":");
-    serde_json::to_writer(&mut *out, record.partition_key()).expect(INFALLIBLE);
+    out.push(b'"');
+    // A record that was written without a key has none.
+    if !record.partition_key().is_empty() {
+        out.extend_from_slice(b",\"PartitionKey\":");
+        serde_json::to_writer(&mut *out, record.partition_key()).expect(INFALLIBLE);
+    }
     if record.encrypted {
         out.extend_from_slice(b",\"EncryptionType\":\"KMS\"");
     }

@@ -23,6 +23,16 @@ pub(super) struct ModeRequest {
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
     stream_mode_details: Option<ModeWire>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    warm_throughput_mibps: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DistributionRequest {
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    record_distribution_strategy: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +85,16 @@ pub(super) fn update_stream_mode(kinesis: &LocalKinesis, request: ModeRequest) -
     let details = check::required(request.stream_mode_details, "streamModeDetails")?;
     let arn = check::required(request.stream_arn, "streamARN")?;
     let stream = check::stream_name(kinesis, (None, Some(arn)))?;
+    check::no_warm_throughput(request.warm_throughput_mibps)?;
     kinesis.change_mode(&stream, check::stream_mode(&details.stream_mode)?)?;
+    Ok(Empty {})
+}
+
+pub(super) fn update_distribution(kinesis: &LocalKinesis, request: DistributionRequest) -> Handled<Empty> {
+    let strategy = check::required(request.record_distribution_strategy, "recordDistributionStrategy")?;
+    let arn = check::required(request.stream_arn, "streamARN")?;
+    let stream = check::stream_name(kinesis, (None, Some(arn)))?;
+    kinesis.change_distribution(&stream, check::distribution(&strategy)?)?;
     Ok(Empty {})
 }
 

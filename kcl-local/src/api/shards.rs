@@ -94,7 +94,8 @@ pub(super) fn split_shard(kinesis: &LocalKinesis, request: SplitShardRequest) ->
     let at = check::required(request.new_starting_hash_key, "newStartingHashKey")?;
     let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
     let at = HashKey::parse("NewStartingHashKey", &at)?;
-    kinesis.split_shard(&stream, check::shard_id(&shard, &stream)?, at)?;
+    check::provisioned(kinesis, &stream, "SplitShard")?;
+    kinesis.split_shard(&stream, check::shard_id(kinesis, &shard, &stream)?, at)?;
     Ok(Empty {})
 }
 
@@ -102,7 +103,9 @@ pub(super) fn merge_shards(kinesis: &LocalKinesis, request: MergeShardsRequest) 
     let shard = check::required(request.shard_to_merge, "shardToMerge")?;
     let adjacent = check::required(request.adjacent_shard_to_merge, "adjacentShardToMerge")?;
     let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
-    kinesis.merge_shards(&stream, check::shard_id(&shard, &stream)?, check::shard_id(&adjacent, &stream)?)?;
+    check::provisioned(kinesis, &stream, "MergeShards")?;
+    let shards = (check::shard_id(kinesis, &shard, &stream)?, check::shard_id(kinesis, &adjacent, &stream)?);
+    kinesis.merge_shards(&stream, shards.0, shards.1)?;
     Ok(Empty {})
 }
 
@@ -111,12 +114,13 @@ pub(super) fn update_shard_count(
     request: UpdateShardCountRequest,
 ) -> Handled<UpdateShardCountAnswer> {
     let target = check::required(request.target_shard_count, "targetShardCount")?;
-    let target = check::within(target, "targetShardCount", 1, 10_000)? as u32;
+    let target = check::within(target, "targetShardCount", 1, i64::from(u32::MAX))? as u32;
     let scaling = check::required(request.scaling_type, "scalingType")?;
     if scaling != "UNIFORM_SCALING" {
         return Err(check::not_one_of(&scaling, "scalingType", &["UNIFORM_SCALING"]));
     }
     let stream_name = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
+    check::provisioned(kinesis, &stream_name, "UpdateShardCount")?;
     let current_shard_count = kinesis.update_shard_count(&stream_name, target)?;
     let stream_arn = kinesis.stream_arn(&stream_name);
     Ok(UpdateShardCountAnswer { stream_arn, stream_name, current_shard_count, target_shard_count: target })
@@ -128,8 +132,8 @@ fn first_page(
     limit: usize,
 ) -> Handled<crate::model::stream::ShardPage> {
     let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
-    let filter = request.shard_filter.map(|filter| shard_filter(filter, &stream)).transpose()?;
-    let after = request.exclusive_start_shard_id.map(|id| check::shard_id(&id, &stream)).transpose()?;
+    let filter = request.shard_filter.map(|filter| shard_filter(kinesis, filter, &stream)).transpose()?;
+    let after = request.exclusive_start_shard_id.map(|id| check::shard_id(kinesis, &id, &stream)).transpose()?;
     if let Some(EpochSeconds(created)) = request.stream_creation_timestamp
         && kinesis.stream_summary(&stream)?.created != created
     {
@@ -154,7 +158,7 @@ fn refuse_beside_token(request: &ListShardsRequest) -> Handled<()> {
     }
 }
 
-fn shard_filter(filter: ShardFilterWire, stream: &str) -> Handled<ShardFilter> {
+fn shard_filter(kinesis: &LocalKinesis, filter: ShardFilterWire, stream: &str) -> Handled<ShardFilter> {
     let kind = check::required(filter.r#type, "shardFilter.type")?;
     let needs = |member: &str| {
         ServiceError::invalid_argument(format!("ShardFilter of type {kind} needs {member}, which is missing"))
@@ -162,7 +166,7 @@ fn shard_filter(filter: ShardFilterWire, stream: &str) -> Handled<ShardFilter> {
     match kind.as_str() {
         "AFTER_SHARD_ID" => {
             let id = filter.shard_id.ok_or_else(|| needs("ShardId"))?;
-            check::shard_id(&id, stream).map(ShardFilter::AfterShardId)
+            check::shard_id(kinesis, &id, stream).map(ShardFilter::AfterShardId)
         }
         "AT_TIMESTAMP" => Ok(ShardFilter::AtTimestamp(filter.timestamp.ok_or_else(|| needs("Timestamp"))?.0)),
         "FROM_TIMESTAMP" => Ok(ShardFilter::FromTimestamp(filter.timestamp.ok_or_else(|| needs("Timestamp"))?.0)),

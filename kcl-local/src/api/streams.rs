@@ -19,6 +19,9 @@ pub(super) struct CreateStreamRequest {
     tags: Option<BTreeMap<String, String>>,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_in_kib: Option<i64>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    warm_throughput_mibps: Option<i64>,
+    record_distribution_strategy: Option<String>,
 }
 
 /// The request of every operation that names a stream and nothing else.
@@ -56,9 +59,6 @@ pub(super) struct ListStreamsRequest {
     exclusive_start_stream_name: Option<String>,
     next_token: Option<String>,
 }
-
-#[derive(Deserialize)]
-pub(super) struct NoMembers {}
 
 /// What `DescribeStream` and `DescribeStreamSummary` have in common.
 #[derive(Serialize)]
@@ -113,6 +113,9 @@ struct SummaryDescription {
     consumer_count: u32,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_in_kib: u32,
+    /// Of on-demand streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_distribution_strategy: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -136,15 +139,6 @@ struct ListedStream {
     stream_creation_timestamp: EpochSeconds,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct DescribeLimitsAnswer {
-    shard_limit: u32,
-    open_shard_count: u32,
-    on_demand_stream_count: u32,
-    on_demand_stream_count_limit: u32,
-}
-
 pub(super) fn create_stream(kinesis: &LocalKinesis, request: CreateStreamRequest) -> Handled<Empty> {
     let name = check::required(request.stream_name, "streamName")?;
     let mode = request.stream_mode_details.map(|details| check::stream_mode(&details.stream_mode)).transpose()?;
@@ -158,6 +152,10 @@ pub(super) fn create_stream(kinesis: &LocalKinesis, request: CreateStreamRequest
     if let Some(kib) = request.max_record_size_in_kib {
         new.max_record_kib = check::max_record_kib(kib)?;
     }
+    if let Some(strategy) = request.record_distribution_strategy {
+        new.distribution = check::distribution(&strategy)?;
+    }
+    check::no_warm_throughput(request.warm_throughput_mibps)?;
     new.tags = check::tags(request.tags.unwrap_or_default())?;
     kinesis.create_stream_with(new)?;
     Ok(Empty {})
@@ -178,7 +176,7 @@ pub(super) fn delete_stream(kinesis: &LocalKinesis, request: DeleteStreamRequest
 pub(super) fn describe_stream(kinesis: &LocalKinesis, request: DescribeStreamRequest) -> Handled<DescribeStreamAnswer> {
     let limit = check::within(request.limit.unwrap_or(MAX_PAGE), "limit", 1, 10_000)?.min(MAX_PAGE) as usize;
     let stream = check::stream_name(kinesis, (request.stream_name, request.stream_arn))?;
-    let after = request.exclusive_start_shard_id.map(|id| check::shard_id(&id, &stream)).transpose()?;
+    let after = request.exclusive_start_shard_id.map(|id| check::shard_id(kinesis, &id, &stream)).transpose()?;
     let (summary, shards, has_more_shards) = kinesis.describe_stream(&stream, after, limit)?;
     let description = describe(kinesis, summary);
     let shards = shards.iter().map(ShardWire::from).collect();
@@ -196,6 +194,7 @@ pub(super) fn describe_stream_summary(
             open_shard_count: summary.open_shards,
             consumer_count: summary.consumers,
             max_record_size_in_kib: summary.max_record_kib,
+            record_distribution_strategy: (summary.mode == StreamMode::OnDemand).then(|| summary.distribution.as_str()),
             description: describe(kinesis, summary),
         },
     })
@@ -204,7 +203,7 @@ pub(super) fn describe_stream_summary(
 pub(super) fn list_streams(kinesis: &LocalKinesis, request: ListStreamsRequest) -> Handled<ListStreamsAnswer> {
     let limit = check::within(request.limit.unwrap_or(MAX_PAGE), "limit", 1, 10_000)?.min(MAX_PAGE) as usize;
     let after = match request.next_token {
-        Some(token) => Some(decode_streams_page(&token)?),
+        Some(token) => Some(decode_streams_page(&token, kinesis.now())?),
         None => request.exclusive_start_stream_name,
     };
     let all = kinesis.stream_summaries();
@@ -213,18 +212,9 @@ pub(super) fn list_streams(kinesis: &LocalKinesis, request: ListStreamsRequest) 
     let has_more_streams = listed.next().is_some();
     Ok(ListStreamsAnswer {
         stream_names: page.iter().map(|stream| stream.name.clone()).collect(),
-        next_token: page.last().filter(|_| has_more_streams).map(|last| encode_streams_page(&last.name)),
+        next_token: page.last().filter(|_| has_more_streams).map(|last| encode_streams_page(&last.name, kinesis.now())),
         stream_summaries: page.into_iter().map(|stream| listed_stream(kinesis, stream)).collect(),
         has_more_streams,
-    })
-}
-
-pub(super) fn describe_limits(kinesis: &LocalKinesis, _: NoMembers) -> Handled<DescribeLimitsAnswer> {
-    Ok(DescribeLimitsAnswer {
-        shard_limit: kinesis.settings().shard_limit,
-        open_shard_count: kinesis.open_shard_count(),
-        on_demand_stream_count: kinesis.on_demand_stream_count(),
-        on_demand_stream_count_limit: kinesis.settings().on_demand_stream_limit,
     })
 }
 

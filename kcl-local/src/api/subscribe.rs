@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 
 use super::wire::{EpochSeconds, Handled};
-use super::{Codec, check, consumers, read};
+use super::{Codec, check, consumers, put, read};
 use crate::kinesis::{LocalKinesis, Subscription};
 
 #[derive(Deserialize)]
@@ -17,6 +17,7 @@ struct SubscribeRequest {
     consumer_arn: Option<String>,
     shard_id: Option<String>,
     starting_position: Option<PositionWire>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +36,13 @@ pub(crate) fn subscribe_to_shard(kinesis: &LocalKinesis, codec: Codec, body: &[u
     let kind = check::required(start.r#type, "startingPosition.type")?;
     let position = read::position(&kind, start.sequence_number.as_deref(), start.timestamp)?;
     let (stream, consumer) = consumers::consumer_of_arn(kinesis, &arn)?;
-    kinesis.subscribe_to_shard(&stream, &consumer.name, check::shard_id(&shard, &stream)?, position)
+    let shard = check::shard_id(kinesis, &shard, &stream)?;
+    kinesis.admit_control("SubscribeToShard", || Some(format!("{arn} {shard}")))?;
+    if request.dry_run == Some(true) {
+        kinesis.check_subscribe(&stream, &consumer.name, shard, position)?;
+        return Err(put::dry_run());
+    }
+    kinesis.subscribe_to_shard(&stream, &consumer.name, shard, position)
 }
 
 /// The frames: first the answer to the call itself, then event by event, and the error that ends it, if one does.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use super::wire::{Empty, Handled};
+use super::{check, consumers};
 use crate::kinesis::LocalKinesis;
 
 #[derive(Deserialize)]
@@ -104,13 +104,20 @@ pub(super) fn list_tags_for_stream(kinesis: &LocalKinesis, request: ListTagsRequ
 
 pub(super) fn tag_resource(kinesis: &LocalKinesis, request: TagResourceRequest) -> Handled<Empty> {
     let tags = check::tags(check::required(request.tags, "tags")?)?;
-    kinesis.add_tags(&resource(kinesis, request.resource_arn)?, tags)?;
+    match resource(kinesis, request.resource_arn)? {
+        Resource::Stream(stream) => kinesis.add_tags(&stream, tags)?,
+        Resource::Consumer { stream, name } => kinesis.add_consumer_tags(&stream, &name, tags)?,
+    }
     Ok(Empty {})
 }
 
 pub(super) fn untag_resource(kinesis: &LocalKinesis, request: UntagResourceRequest) -> Handled<Empty> {
     let keys = check::required(request.tag_keys, "tagKeys")?;
-    kinesis.remove_tags(&resource(kinesis, request.resource_arn)?, keys.iter().map(String::as_str))?;
+    let keys = keys.iter().map(String::as_str);
+    match resource(kinesis, request.resource_arn)? {
+        Resource::Stream(stream) => kinesis.remove_tags(&stream, keys)?,
+        Resource::Consumer { stream, name } => kinesis.remove_consumer_tags(&stream, &name, keys)?,
+    }
     Ok(Empty {})
 }
 
@@ -118,13 +125,27 @@ pub(super) fn list_tags_for_resource(
     kinesis: &LocalKinesis,
     request: ListResourceTagsRequest,
 ) -> Handled<ListResourceTagsAnswer> {
-    let tags = kinesis.tags(&resource(kinesis, request.resource_arn)?)?;
+    let tags = match resource(kinesis, request.resource_arn)? {
+        Resource::Stream(stream) => kinesis.tags(&stream)?,
+        Resource::Consumer { stream, name } => kinesis.consumer_tags(&stream, &name)?,
+    };
     Ok(ListResourceTagsAnswer { tags: tags.into_iter().map(tag).collect() })
 }
 
-/// The stream with this ARN. Consumers, the other resource that can be tagged, are not modelled.
-fn resource(kinesis: &LocalKinesis, arn: Option<String>) -> Handled<String> {
-    check::stream_name(kinesis, (None, Some(check::required(arn, "resourceARN")?)))
+/// What can have tags.
+enum Resource {
+    Stream(String),
+    Consumer { stream: String, name: String },
+}
+
+/// What has this ARN.
+fn resource(kinesis: &LocalKinesis, arn: Option<String>) -> Handled<Resource> {
+    let arn = check::required(arn, "resourceARN")?;
+    if arn.contains("/consumer/") {
+        let (stream, consumer) = consumers::consumer_of_arn(kinesis, &arn)?;
+        return Ok(Resource::Consumer { stream, name: consumer.name });
+    }
+    check::stream_name(kinesis, (None, Some(arn))).map(Resource::Stream)
 }
 
 fn tag((key, value): (String, String)) -> TagWire {

@@ -50,6 +50,18 @@ impl LocalKinesis {
         })
     }
 
+    /// Refuses what [`put`](Self::put) or [`put_records`](Self::put_records) would refuse, whatever the rates.
+    pub(crate) fn check_put(&self, stream: &str, records: &[NewRecord]) -> Result<(), ServiceError> {
+        check_batch(records)?;
+        self.with_stream(stream, |stream, _| stream.check_put(records))
+    }
+
+    /// Refuses an iterator that [`get_records`](Self::get_records) would refuse, whatever the rates.
+    pub(crate) fn check_iterator(&self, iterator: &str) -> Result<(), ServiceError> {
+        let token = IteratorToken::decode(iterator)?;
+        self.with_stream(&token.stream.name, |stream, now| stream.check_read(&token, now))
+    }
+
     /// An iterator, good for five minutes.
     ///
     /// # Errors

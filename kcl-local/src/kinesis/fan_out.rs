@@ -1,10 +1,11 @@
 //! Registered consumers, and subscriptions that push.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::LocalKinesis;
 use super::streams::Cell;
-use crate::model::consumer::{ConsumerDescription, FanOutEvent, Push, SubscriptionKey};
+use crate::model::consumer::{ConsumerDescription, ConsumerLimits, FanOutEvent, Push, SubscriptionKey};
 use crate::model::{ServiceError, ShardId, StartingPosition};
 
 /// A subscription of a registered consumer to a shard. It lasts five minutes of the service's clock at most.
@@ -41,6 +42,7 @@ impl Subscription {
                 Ok(Push::End) => self.is_over = true,
                 Ok(Push::Wait(until)) => {
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = self.kinesis.clock().sleep_until(until) => {}
                     }
@@ -62,8 +64,56 @@ impl LocalKinesis {
     /// `ResourceInUseException` if there is one of this name, `LimitExceededException` beyond
     /// [`Settings::consumer_limit`](crate::Settings::consumer_limit).
     pub fn register_consumer(&self, stream: &str, consumer: &str) -> Result<ConsumerDescription, ServiceError> {
-        let limit = self.settings().consumer_limit;
-        self.change_stream(stream, |stream, now| stream.register_consumer(consumer, limit, now))
+        self.register_consumer_with(stream, consumer, BTreeMap::new())
+    }
+
+    /// Registers a consumer that has tags from the start.
+    ///
+    /// # Errors
+    /// As [`register_consumer`](Self::register_consumer); `InvalidArgumentException` for more than 50 tags.
+    pub fn register_consumer_with(
+        &self,
+        stream: &str,
+        consumer: &str,
+        tags: BTreeMap<String, String>,
+    ) -> Result<ConsumerDescription, ServiceError> {
+        let creating = if self.settings().limits.are_on() { MAX_CREATING } else { u32::MAX };
+        let limits = ConsumerLimits { registered: self.settings().consumer_limit, creating };
+        self.change_stream(stream, |stream, now| stream.register_consumer(consumer, tags, limits, now))
+    }
+
+    /// The tags of a consumer.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is none of this name.
+    pub fn consumer_tags(&self, stream: &str, consumer: &str) -> Result<BTreeMap<String, String>, ServiceError> {
+        self.with_stream(stream, |stream, _| stream.consumer_tags(consumer).cloned())
+    }
+
+    /// Adds tags to a consumer, or changes their values.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is none of this name, `InvalidArgumentException` for more than 50.
+    pub fn add_consumer_tags(
+        &self,
+        stream: &str,
+        consumer: &str,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), ServiceError> {
+        self.change_stream(stream, |stream, _| stream.add_consumer_tags(consumer, tags))
+    }
+
+    /// Removes tags from a consumer.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is none of this name.
+    pub fn remove_consumer_tags<'a>(
+        &self,
+        stream: &str,
+        consumer: &str,
+        keys: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), ServiceError> {
+        self.change_stream(stream, |stream, _| stream.remove_consumer_tags(consumer, keys))
     }
 
     /// Removes a consumer, and ends its subscriptions.
@@ -97,6 +147,17 @@ impl LocalKinesis {
         format!("{stream}/consumer/{name}:{second}")
     }
 
+    /// Refuses what [`subscribe_to_shard`](Self::subscribe_to_shard) would refuse now.
+    pub(crate) fn check_subscribe(
+        &self,
+        stream: &str,
+        consumer: &str,
+        shard: ShardId,
+        position: StartingPosition,
+    ) -> Result<(), ServiceError> {
+        self.with_stream(stream, |stream, now| stream.check_subscribe(consumer, shard, position, now))
+    }
+
     /// Subscribes a consumer to a shard.
     ///
     /// # Errors
@@ -115,3 +176,6 @@ impl LocalKinesis {
         Ok(Subscription { kinesis: self.clone(), cell, stream: stream.to_owned(), key, is_over: false })
     }
 }
+
+/// How many consumers of a stream may be CREATING at the same time, where limits are on.
+const MAX_CREATING: u32 = 5;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, WallClock};
 use crate::faults::Faults;
-use crate::model::limits::ControlRates;
+use crate::model::rates::ControlRates;
 use crate::model::stream::EntryError;
 use crate::model::{Account, Limits, ServiceError, ShardId, Timestamp};
 use crate::store::{DataError, DataFolder, KinesisStore};
@@ -123,7 +123,7 @@ impl LocalKinesis {
     /// If the file cannot be opened, or was written by another version.
     pub fn open(folder: &DataFolder, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, DataError> {
         let (store, loaded) = KinesisStore::open(folder)?;
-        let streams = Streams::restored(loaded, settings.limits);
+        let streams = Streams::restored(loaded, &settings);
         Ok(Self::assemble(settings, clock, streams, Some(store)))
     }
 

@@ -33,7 +33,8 @@ impl LocalKinesis {
         self.with_stream(&token.stream.name, |stream, now| stream.list_more_shards(&token, limit, now))
     }
 
-    /// Splits a shard in two; the second begins at `at`.
+    /// Splits a shard in two; the second begins at `at`. Like the other changes of shards here it is also possible on an
+    /// on-demand stream, which the service would scale by itself; clients are refused there, as by the service.
     ///
     /// # Errors
     /// `InvalidArgumentException` if `at` is not inside the shard's range, or the shard is closed.

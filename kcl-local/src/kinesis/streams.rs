@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
-use super::LocalKinesis;
+use super::{LocalKinesis, Settings};
 use crate::model::stream::Predecessor;
-use crate::model::{Limits, NewStream, ServiceError, Stream, Timestamp};
+use crate::model::{NewStream, ServiceError, Stream, Timestamp};
 use crate::store::{KinesisStore, Loaded};
 
 #[derive(Debug, Default)]
@@ -58,10 +58,10 @@ impl Streams {
         self.table.read().unwrap_or_else(PoisonError::into_inner).streams.values().cloned().collect()
     }
 
-    /// What was saved, with the limits as they are now.
-    pub(super) fn restored(loaded: Loaded, limits: Limits) -> Self {
+    /// What was saved, with the settings as they are now.
+    pub(super) fn restored(loaded: Loaded, settings: &Settings) -> Self {
         let cell = |mut stream: Stream| {
-            stream.set_limits(limits);
+            stream.settle_in(&settings.account, settings.limits);
             (stream.name().to_owned(), Cell::new(stream))
         };
         let streams = loaded.streams.into_iter().map(cell).collect();
@@ -188,7 +188,7 @@ impl LocalKinesis {
         }
         let predecessor = table.predecessors.remove(&new.name);
         let mut stream = Stream::create(new, predecessor, self.settings().transition, now);
-        stream.set_limits(self.settings().limits);
+        stream.settle_in(&self.settings().account, self.settings().limits);
         if let Some(store) = &self.shared.store {
             store.insert(&stream)?;
         }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::LocalKinesis;
 use crate::model::name::is_stream_name;
-use crate::model::stream::Retention;
+use crate::model::stream::{Retention, check_distribution};
 use crate::model::{
-    Encryption, NewStream, ServiceError, ShardDescription, ShardId, StreamMode, StreamStatus, StreamSummary,
+    Encryption, NewStream, RecordDistribution, ServiceError, ShardDescription, ShardId, StreamMode, StreamStatus,
+    StreamSummary,
 };
 
 impl LocalKinesis {
@@ -37,8 +38,10 @@ impl LocalKinesis {
                  value greater than or equal to 1",
             ));
         }
+        check_distribution(new.distribution, new.mode)?;
         self.require_room(new.shards)?;
         self.require_room_for_mode(new.mode)?;
+        self.require_few_being_created()?;
         self.insert_stream(new)
     }
 
@@ -103,6 +106,15 @@ impl LocalKinesis {
     pub fn change_mode(&self, name: &str, mode: StreamMode) -> Result<(), ServiceError> {
         self.require_room_for_mode(mode)?;
         self.change_stream(name, |stream, now| stream.change_mode(mode, now))
+    }
+
+    /// Changes how records find their shard.
+    ///
+    /// # Errors
+    /// `InvalidArgumentException` if a provisioned stream is to have another way than keys, `ResourceInUseException` if
+    /// the stream is not active.
+    pub fn change_distribution(&self, name: &str, distribution: RecordDistribution) -> Result<(), ServiceError> {
+        self.change_stream(name, |stream, _| stream.change_distribution(distribution))
     }
 
     /// Switches encryption on or off for the records to come.
@@ -190,6 +202,21 @@ impl LocalKinesis {
         Ok(())
     }
 
+    fn require_few_being_created(&self) -> Result<(), ServiceError> {
+        if !self.settings().limits.are_on() {
+            return Ok(());
+        }
+        let statuses = self.each_stream(|stream| stream.status());
+        let creating = statuses.into_iter().filter(|status| *status == StreamStatus::Creating).count();
+        if creating >= MAX_CREATING {
+            return Err(ServiceError::limit_exceeded(format!(
+                "{creating} streams of account {} are CREATING, which is the limit: wait until one is ACTIVE.",
+                self.settings().account.id
+            )));
+        }
+        Ok(())
+    }
+
     fn require_room_for_mode(&self, mode: StreamMode) -> Result<(), ServiceError> {
         let limit = self.settings().on_demand_stream_limit;
         if mode == StreamMode::OnDemand && self.on_demand_stream_count() >= limit {
@@ -201,3 +228,6 @@ impl LocalKinesis {
         Ok(())
     }
 }
+
+/// How many streams may be CREATING at the same time, where limits are on.
+const MAX_CREATING: usize = 5;

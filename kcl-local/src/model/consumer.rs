@@ -9,6 +9,7 @@ use super::limits::Outflow;
 use super::record::Record;
 use super::sequence::SequenceNumber;
 use super::shard::{ShardDescription, ShardId};
+use super::tags;
 use super::time::Timestamp;
 
 /// Where a consumer is in its life.
@@ -87,6 +88,8 @@ pub(crate) struct SubscriptionKey {
 pub(crate) struct Consumer {
     pub(crate) created: Timestamp,
     phase: Phase,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
     /// By shard. A restart ends them all, as it ends the connections.
     #[serde(skip)]
     pub(crate) subscriptions: BTreeMap<ShardId, Subscription>,
@@ -110,6 +113,15 @@ pub(crate) struct Subscription {
     pub(crate) has_ended: bool,
 }
 
+/// How many consumers a stream may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerLimits {
+    /// In all.
+    pub registered: u32,
+    /// At the same time CREATING.
+    pub creating: u32,
+}
+
 /// The consumers of a stream.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Consumers {
@@ -122,9 +134,11 @@ impl Consumers {
     pub(crate) fn register(
         &mut self,
         name: &str,
-        limit: u32,
+        tags: BTreeMap<String, String>,
+        limits: ConsumerLimits,
         (transition, now): (Duration, Timestamp),
     ) -> Result<ConsumerDescription, ServiceError> {
+        let limit = limits.registered;
         if self.by_name.contains_key(name) {
             return Err(ServiceError::in_use(format!("Consumer {name} already exists.")));
         }
@@ -133,8 +147,16 @@ impl Consumers {
                 "The stream has {limit} consumers, which is its limit: deregister one before registering {name}"
             )));
         }
+        let creating = self.by_name.values().filter(|other| matches!(other.phase, Phase::Creating { .. })).count();
+        if creating >= limits.creating as usize {
+            return Err(ServiceError::limit_exceeded(format!(
+                "{creating} consumers are CREATING, which is the limit: wait until one is ACTIVE before registering {name}"
+            )));
+        }
+        let mut own = BTreeMap::new();
+        tags::add(&mut own, tags, || format!("consumer {name}"))?;
         let phase = Phase::Creating { until: now.plus(transition) };
-        let consumer = Consumer { created: now, phase, subscriptions: BTreeMap::new() };
+        let consumer = Consumer { created: now, phase, tags: own, subscriptions: BTreeMap::new() };
         let description = consumer.describe(name);
         self.by_name.insert(name.to_owned(), consumer);
         self.settle(now);
@@ -184,15 +206,14 @@ impl Consumers {
         self.by_name.iter().map(|(name, consumer)| consumer.describe(name))
     }
 
-    /// Begins a subscription, which ends the one that this consumer has on the shard.
-    pub(crate) fn subscribe(
-        &mut self,
-        name: &str,
-        shard: ShardId,
-        next: u64,
-        now: Timestamp,
-    ) -> Result<SubscriptionKey, ServiceError> {
-        let consumer = self.by_name.get_mut(name).ok_or_else(|| no_such(name))?;
+    /// The tags of a consumer, to be looked at or changed.
+    pub(crate) fn tags(&mut self, name: &str) -> Result<&mut BTreeMap<String, String>, ServiceError> {
+        self.by_name.get_mut(name).map(|consumer| &mut consumer.tags).ok_or_else(|| no_such(name))
+    }
+
+    /// Refuses a subscription that cannot begin now.
+    pub(crate) fn check_subscribe(&self, name: &str, shard: ShardId, now: Timestamp) -> Result<(), ServiceError> {
+        let consumer = self.by_name.get(name).ok_or_else(|| no_such(name))?;
         if !matches!(consumer.phase, Phase::Active) {
             let status = consumer.describe(name).status;
             return Err(ServiceError::in_use(format!("Consumer {name} is {status}: only an ACTIVE one can subscribe")));
@@ -203,6 +224,19 @@ impl Consumers {
                 "Consumer {name} subscribed to {shard} less than 5 seconds ago: wait, and subscribe again"
             )));
         }
+        Ok(())
+    }
+
+    /// Begins a subscription, which ends the one that this consumer has on the shard.
+    pub(crate) fn subscribe(
+        &mut self,
+        name: &str,
+        shard: ShardId,
+        next: u64,
+        now: Timestamp,
+    ) -> Result<SubscriptionKey, ServiceError> {
+        self.check_subscribe(name, shard, now)?;
+        let consumer = self.by_name.get_mut(name).ok_or_else(|| no_such(name))?;
         self.subscriptions += 1;
         let id = self.subscriptions;
         let sent = Outflow::default();

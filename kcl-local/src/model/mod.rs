@@ -16,7 +16,8 @@
 //! | [`reshard`] | split, merge and uniform scaling |
 //! | [`listing`] | which shards a listing shows |
 //! | [`consumer`] | registered consumers and their subscriptions |
-//! | [`limits`] | what a shard and an account take per second |
+//! | [`limits`] | what a shard takes per second |
+//! | [`rates`] | how often the control plane may be called |
 //! | [`position`] | where a read begins |
 //! | [`token`] | iterators and page tokens as self-contained strings |
 //! | [`stream`] | [`Stream`]: status, settings, writes and reads |
@@ -31,12 +32,14 @@ pub mod listing;
 mod log;
 pub mod name;
 pub mod position;
+pub mod rates;
 pub mod record;
 pub mod reshard;
 pub mod sequence;
 pub mod shard;
 pub mod shards;
 pub mod stream;
+mod tags;
 pub mod time;
 pub mod token;
 
@@ -50,5 +53,5 @@ pub use position::StartingPosition;
 pub use record::{NewRecord, Payload, Record};
 pub use sequence::SequenceNumber;
 pub use shard::{ShardDescription, ShardId};
-pub use stream::{Encryption, NewStream, Stream, StreamMode, StreamStatus, StreamSummary};
+pub use stream::{Encryption, NewStream, RecordDistribution, Stream, StreamMode, StreamStatus, StreamSummary};
 pub use time::Timestamp;

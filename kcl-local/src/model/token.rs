@@ -103,8 +103,7 @@ impl PageToken {
     /// # Errors
     /// `InvalidArgumentException` if it is none or was changed.
     pub(crate) fn decode(text: &str) -> Result<Self, ServiceError> {
-        Self::read(text)
-            .ok_or_else(|| ServiceError::invalid_argument("NextToken is not valid: begin the listing again."))
+        Self::read(text).ok_or_else(invalid_page)
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -126,27 +125,27 @@ impl PageToken {
 
     /// Refuses a token older than five minutes.
     pub(crate) fn check_age(&self, now: Timestamp) -> Result<(), ServiceError> {
-        if now.since(self.issued).as_millis() <= LIFE_TIME_MILLIS {
-            return Ok(());
-        }
-        let message =
-            format!("NextToken was given at {} and expired after 300 seconds: begin the listing again.", self.issued);
-        Err(ServiceError::new(ErrorCode::ExpiredNextToken, message))
+        check_page_age(self.issued, now)
     }
 }
 
 /// Where a listing of streams goes on: after this name.
-pub(crate) fn encode_streams_page(after: &str) -> String {
+pub(crate) fn encode_streams_page(after: &str, issued: Timestamp) -> String {
     let mut token = Writer::new(STREAMS_PAGE);
     token.text(after);
+    token.number(issued.as_millis());
     token.seal()
 }
 
 /// Reads what [`encode_streams_page`] wrote.
-pub(crate) fn decode_streams_page(text: &str) -> Result<String, ServiceError> {
-    Reader::unseal(text, STREAMS_PAGE)
-        .and_then(|mut token| token.text())
-        .ok_or_else(|| ServiceError::invalid_argument("NextToken is not valid: begin the listing again."))
+pub(crate) fn decode_streams_page(text: &str, now: Timestamp) -> Result<String, ServiceError> {
+    let read = || {
+        let mut token = Reader::unseal(text, STREAMS_PAGE)?;
+        Some((token.text()?, token.timestamp()?))
+    };
+    let (after, issued) = read().ok_or_else(invalid_page)?;
+    check_page_age(issued, now)?;
+    Ok(after)
 }
 
 /// Where a listing of consumers goes on: after this name.
@@ -164,14 +163,22 @@ pub(crate) fn decode_consumers_page(text: &str, stream: &str, now: Timestamp) ->
         let mut token = Reader::unseal(text, CONSUMERS_PAGE)?;
         Some((token.text()?, token.text()?, token.timestamp()?))
     };
-    let invalid = || ServiceError::invalid_argument("NextToken is not valid: begin the listing again.");
-    let (_, after, issued) = read().filter(|(of, ..)| of == stream).ok_or_else(invalid)?;
-    if now.since(issued).as_millis() > LIFE_TIME_MILLIS {
-        let message =
-            format!("NextToken was given at {issued} and expired after 300 seconds: begin the listing again.");
-        return Err(ServiceError::new(ErrorCode::ExpiredNextToken, message));
-    }
+    let (_, after, issued) = read().filter(|(of, ..)| of == stream).ok_or_else(invalid_page)?;
+    check_page_age(issued, now)?;
     Ok(after)
+}
+
+fn invalid_page() -> ServiceError {
+    ServiceError::invalid_argument("NextToken is not valid: begin the listing again.")
+}
+
+/// Refuses a page token older than five minutes.
+fn check_page_age(issued: Timestamp, now: Timestamp) -> Result<(), ServiceError> {
+    if now.since(issued).as_millis() <= LIFE_TIME_MILLIS {
+        return Ok(());
+    }
+    let message = format!("NextToken was given at {issued} and expired after 300 seconds: begin the listing again.");
+    Err(ServiceError::new(ErrorCode::ExpiredNextToken, message))
 }
 
 /// Writes fields behind a checksum, so that a token that was cut or edited is noticed. It is no signature: who wants

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Change, Encryption, Phase, Stream, StreamMode};
+use super::{Change, Encryption, Phase, RecordDistribution, Stream, StreamMode};
 use crate::model::error::ServiceError;
 use crate::model::hash::HashKey;
 use crate::model::reshard::Reshard;
 use crate::model::shard::{Shard, ShardId};
+use crate::model::tags;
 use crate::model::time::Timestamp;
 
 /// The direction in which a call may change how long records are kept: the service has one call for each.
@@ -52,23 +53,37 @@ impl Stream {
     pub fn change_retention(&mut self, change: Retention, now: Timestamp) -> Result<(), ServiceError> {
         self.require_active()?;
         let current = (self.retention.as_secs() / 3600) as u32;
-        let (hours, fits, direction) = match change {
-            Retention::Increase(hours) => (hours, hours >= current, "longer than or equal to"),
-            Retention::Decrease(hours) => (hours, hours <= current, "shorter than or equal to"),
+        let (hours, fits, wrong, cure) = match change {
+            Retention::Increase(hours) => (hours, hours >= current, "shorter", "Decrease"),
+            Retention::Decrease(hours) => (hours, hours <= current, "longer", "Increase"),
         };
-        if !(24..=8760).contains(&hours) {
-            return Err(ServiceError::invalid_argument(format!(
-                "RetentionPeriodHours is {hours}, it has to be between 24 and 8760 hours"
-            )));
-        }
-        if !fits {
-            return Err(ServiceError::invalid_argument(format!(
-                "Requested retention period ({hours} hours) for stream {} has to be {direction} the existing retention \
-                 period ({current} hours)",
+        let asked = format!("Requested retention period ({hours} hours)");
+        let problem = if hours < MIN_RETENTION_HOURS {
+            format!("Minimum allowed retention period is {MIN_RETENTION_HOURS} hours. {asked} is too short.")
+        } else if hours > MAX_RETENTION_HOURS {
+            format!("Maximum allowed retention period is {MAX_RETENTION_HOURS} hours. {asked} is too long.")
+        } else if !fits {
+            format!(
+                "{asked} for stream {} can not be {wrong} than existing retention period ({current} hours). Use \
+                 {cure}StreamRetentionPeriod API.",
                 self.name
-            )));
-        }
-        self.begin(Change::Retention(Duration::from_hours(u64::from(hours))), now);
+            )
+        } else {
+            self.begin(Change::Retention(Duration::from_hours(u64::from(hours))), now);
+            return Ok(());
+        };
+        Err(ServiceError::invalid_argument(problem))
+    }
+
+    /// Changes how records find their shard, at once.
+    ///
+    /// # Errors
+    /// `InvalidArgumentException` if a provisioned stream is to have another way than keys, `ResourceInUseException` if
+    /// the stream is not active.
+    pub fn change_distribution(&mut self, distribution: RecordDistribution) -> Result<(), ServiceError> {
+        self.require_active()?;
+        check_distribution(distribution, self.mode)?;
+        self.distribution = distribution;
         Ok(())
     }
 
@@ -113,23 +128,12 @@ impl Stream {
     /// # Errors
     /// `InvalidArgumentException` if there would be more than 50.
     pub fn add_tags(&mut self, tags: BTreeMap<String, String>) -> Result<(), ServiceError> {
-        let added = tags.keys().filter(|key| !self.tags.contains_key(*key)).count();
-        if self.tags.len() + added > MAX_TAGS {
-            return Err(ServiceError::invalid_argument(format!(
-                "Failed to add tags to stream {}: a stream has at most {MAX_TAGS} tags, this would make {}",
-                self.name,
-                self.tags.len() + added
-            )));
-        }
-        self.tags.extend(tags);
-        Ok(())
+        tags::add(&mut self.tags, tags, || format!("stream {}", self.name))
     }
 
     /// Removes tags; unknown keys do not matter.
     pub fn remove_tags<'a>(&mut self, keys: impl IntoIterator<Item = &'a str>) {
-        for key in keys {
-            self.tags.remove(key);
-        }
+        tags::remove(&mut self.tags, keys);
     }
 
     /// The shard-level metrics that are switched on. They are remembered, nothing is measured.
@@ -162,14 +166,13 @@ impl Stream {
     }
 
     fn check_scale(&self, target: u32) -> Result<(), ServiceError> {
-        if self.mode == StreamMode::OnDemand {
-            return Err(ServiceError::validation(format!(
-                "UpdateShardCount is not possible on stream {}: it is in mode ON_DEMAND",
-                self.name
-            )));
-        }
         let open = self.shards.open_count();
         let counts = format!("Current open shard count: {open}, Target shard count: {target}");
+        if target > MAX_TARGET {
+            return Err(ServiceError::limit_exceeded(format!(
+                "UpdateShardCount cannot scale a stream to more than {MAX_TARGET} shards. {counts}"
+            )));
+        }
         if target > open * 2 {
             return Err(ServiceError::limit_exceeded(format!(
                 "UpdateShardCount cannot scale up over double your current open shard count. {counts}"
@@ -198,8 +201,24 @@ impl Stream {
     pub(super) fn existing_shard(&self, id: ShardId) -> Result<&Shard, ServiceError> {
         self.shards
             .find(id)
-            .ok_or_else(|| ServiceError::not_found(format!("Could not find shard {id} in stream {}.", self.name)))
+            .ok_or_else(|| ServiceError::not_found(format!("Shard {id} in stream {} does not exist", self.full_name())))
     }
 }
 
-const MAX_TAGS: usize = 50;
+/// Refuses what a stream of this mode cannot have.
+///
+/// # Errors
+/// `InvalidArgumentException`.
+pub(crate) fn check_distribution(distribution: RecordDistribution, mode: StreamMode) -> Result<(), ServiceError> {
+    if distribution == RecordDistribution::Auto && mode == StreamMode::Provisioned {
+        return Err(ServiceError::invalid_argument(
+            "The record distribution strategy AUTO is only supported for streams in mode ON_DEMAND",
+        ));
+    }
+    Ok(())
+}
+
+const MIN_RETENTION_HOURS: u32 = 24;
+const MAX_RETENTION_HOURS: u32 = 8760;
+/// How many shards UpdateShardCount gives a stream at most.
+const MAX_TARGET: u32 = 10_000;

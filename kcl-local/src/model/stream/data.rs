@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Encryption, Stream};
+use super::{Encryption, RecordDistribution, Stream};
 use crate::model::error::{ErrorCode, ServiceError};
 use crate::model::hash::HashKey;
 use crate::model::limits::ShardRates;
@@ -75,8 +75,8 @@ impl Stream {
     /// `ResourceNotFoundException` while the stream is being created, `InvalidArgumentException` for a record that is
     /// too large, `ProvisionedThroughputExceededException` where limits are on.
     pub fn put(&mut self, record: NewRecord, now: Timestamp) -> Result<Placed, ServiceError> {
-        self.require_created()?;
-        self.check_size(&record)?;
+        self.check_put(std::slice::from_ref(&record))?;
+        let record = self.spread(record);
         let shard = self.admit(&record, now).map_err(|shard| self.rate_exceeded(shard))?;
         Ok(self.append(shard, record, now))
     }
@@ -96,13 +96,24 @@ impl Stream {
         now: Timestamp,
         refuse: impl Fn(ShardId) -> Option<EntryError>,
     ) -> Result<Vec<PutResult>, ServiceError> {
-        self.require_created()?;
-        records.iter().try_for_each(|record| self.check_size(record))?;
-        let put = |record: NewRecord| match refuse(self.shards.route(record.hash_key)) {
-            Some(error) => Err(error),
-            None => self.put_entry(record, now),
+        self.check_put(&records)?;
+        let put = |record: NewRecord| {
+            let record = self.spread(record);
+            match refuse(self.shards.route(record.hash_key)) {
+                Some(error) => Err(error),
+                None => self.put_entry(record, now),
+            }
         };
         Ok(records.into_iter().map(put).collect())
+    }
+
+    /// Refuses what neither [`put`](Self::put) nor [`put_all`](Self::put_all) would take, whatever the rates.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub(crate) fn check_put(&self, records: &[NewRecord]) -> Result<(), ServiceError> {
+        self.require_created()?;
+        records.iter().try_for_each(|record| self.check_size(record))
     }
 
     /// An iterator that begins at `position`.
@@ -134,14 +145,7 @@ impl Stream {
         limit: usize,
         now: Timestamp,
     ) -> Result<RecordBatch, ServiceError> {
-        if token.stream.created != self.created {
-            return Err(ServiceError::invalid_argument(format!(
-                "Invalid ShardIterator: it belongs to a stream {} that was deleted.",
-                self.name
-            )));
-        }
-        token.check_age(now)?;
-        self.existing_shard(token.shard)?;
+        self.check_read(token, now)?;
         self.require_rate(token.shard, |rates| rates.admit_read(now))?;
         let shard = self.existing_shard(token.shard)?;
         let read = shard.read(token.ordinal, limit, MAX_BYTES_PER_READ);
@@ -161,6 +165,21 @@ impl Stream {
             shard.rates.sent(batch.records.iter().map(|record| record.payload.size()).sum(), now);
         }
         Ok(batch)
+    }
+
+    /// Refuses an iterator that cannot be read, whatever the rates.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn check_read(&self, token: &IteratorToken, now: Timestamp) -> Result<(), ServiceError> {
+        if token.stream.created != self.created {
+            return Err(ServiceError::invalid_argument(format!(
+                "Invalid ShardIterator: it belongs to a stream {} that was deleted.",
+                self.name
+            )));
+        }
+        token.check_age(now)?;
+        self.existing_shard(token.shard).map(drop)
     }
 
     /// Every record, shard by shard.
@@ -190,6 +209,18 @@ impl Stream {
         Ok(self.shards.route(hash_key))
     }
 
+    /// Gives the record its place where keys do not: each the next of a sequence that covers the hash space evenly,
+    /// however the shards divide it.
+    fn spread(&mut self, record: NewRecord) -> NewRecord {
+        match self.distribution {
+            RecordDistribution::UserPartitionKey => record,
+            RecordDistribution::Auto => {
+                self.spread += 1;
+                record.with_explicit_hash_key(HashKey(u128::from(self.spread).wrapping_mul(GOLDEN_RATIO)))
+            }
+        }
+    }
+
     /// The shard that takes the record now, or the one that would have to and cannot.
     fn admit(&mut self, record: &NewRecord, now: Timestamp) -> Result<ShardId, ShardId> {
         let id = self.shards.route(record.hash_key);
@@ -215,7 +246,7 @@ impl Stream {
     }
 
     fn rate_exceeded(&self, shard: ShardId) -> ServiceError {
-        let message = format!("Rate exceeded for shard {shard} in stream {}.", self.name);
+        let message = format!("Rate exceeded for shard {shard} in stream {}.", self.full_name());
         ServiceError::new(ErrorCode::ProvisionedThroughputExceeded, message)
     }
 
@@ -257,3 +288,5 @@ pub(crate) const MAX_RECORDS_PER_READ: usize = 10_000;
 const MAX_BYTES_PER_READ: usize = 10 * 1024 * 1024;
 const MAX_RECORDS_PER_PUT: usize = 500;
 const MAX_BYTES_PER_PUT: usize = 10 * 1024 * 1024;
+/// 2^128 divided by the golden ratio: the multiples of no other number spread more evenly.
+const GOLDEN_RATIO: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;

@@ -1,25 +1,59 @@
 //! Consumers of a stream, and what their subscriptions bring.
 
+use std::collections::BTreeMap;
+
 use super::Stream;
-use crate::model::consumer::{ConsumerDescription, FanOutEvent, Push, SubscriptionKey};
+use crate::model::consumer::{ConsumerDescription, ConsumerLimits, FanOutEvent, Push, SubscriptionKey};
 use crate::model::error::ServiceError;
 use crate::model::position::StartingPosition;
 use crate::model::shard::ShardId;
+use crate::model::tags;
 use crate::model::time::Timestamp;
 
 impl Stream {
     /// Registers a consumer.
     ///
     /// # Errors
-    /// `ResourceInUseException` if there is one of this name, `LimitExceededException` if there are `limit`.
+    /// `ResourceInUseException` if there is one of this name, `LimitExceededException` if there are too many.
     pub fn register_consumer(
         &mut self,
         name: &str,
-        limit: u32,
+        tags: BTreeMap<String, String>,
+        limits: ConsumerLimits,
         now: Timestamp,
     ) -> Result<ConsumerDescription, ServiceError> {
         self.require_created()?;
-        self.consumers.register(name, limit, (self.transition, now))
+        self.consumers.register(name, tags, limits, (self.transition, now))
+    }
+
+    /// The tags of a consumer.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is none of this name.
+    pub fn consumer_tags(&mut self, name: &str) -> Result<&BTreeMap<String, String>, ServiceError> {
+        self.consumers.tags(name).map(|tags| &*tags)
+    }
+
+    /// Adds tags to a consumer, or changes their values.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is none of this name, `InvalidArgumentException` if there would be more than
+    /// 50.
+    pub fn add_consumer_tags(&mut self, name: &str, more: BTreeMap<String, String>) -> Result<(), ServiceError> {
+        tags::add(self.consumers.tags(name)?, more, || format!("consumer {name}"))
+    }
+
+    /// Removes tags from a consumer; unknown keys do not matter.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is none of this name.
+    pub fn remove_consumer_tags<'a>(
+        &mut self,
+        name: &str,
+        keys: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), ServiceError> {
+        tags::remove(self.consumers.tags(name)?, keys);
+        Ok(())
     }
 
     /// Begins to remove a consumer. Its subscriptions end when it is gone.
@@ -42,6 +76,19 @@ impl Stream {
     /// All consumers, by name.
     pub fn consumers(&self) -> impl Iterator<Item = ConsumerDescription> {
         self.consumers.all()
+    }
+
+    /// Refuses a subscription that cannot begin now.
+    pub(crate) fn check_subscribe(
+        &self,
+        consumer: &str,
+        shard: ShardId,
+        position: StartingPosition,
+        now: Timestamp,
+    ) -> Result<(), ServiceError> {
+        self.require_created()?;
+        position.resolve(self.existing_shard(shard)?, &self.name, now)?;
+        self.consumers.check_subscribe(consumer, shard, now)
     }
 
     /// Begins a subscription.
@@ -73,7 +120,7 @@ impl Stream {
         if self.limits.are_on() && free_at > now {
             return Ok(Push::Wait(free_at));
         }
-        let gone = || ServiceError::not_found(format!("Could not find shard {} in stream {}.", key.shard, self.name));
+        let gone = || ServiceError::not_found(format!("Shard {} in stream {} has expired", key.shard, self.name));
         let shard = self.shards.find(key.shard).ok_or_else(gone)?;
         let read = shard.read(subscription.next, MAX_RECORDS_PER_EVENT, MAX_BYTES_PER_EVENT);
         let ended = read.at_tip && !shard.is_open();

@@ -3,16 +3,17 @@
 mod control;
 mod data;
 mod fan_out;
+mod kinds;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 use super::consumer::Consumers;
 use super::error::ServiceError;
 use super::limits::Limits;
 use super::log::Entry;
+use super::name::Account;
 use super::record::Payload;
 use super::reshard::Reshard;
 use super::shard::ShardId;
@@ -21,103 +22,11 @@ use super::time::Timestamp;
 use super::token::StreamKey;
 
 pub use control::Retention;
+pub(crate) use control::check_distribution;
 pub(crate) use data::MAX_RECORDS_PER_READ;
 pub use data::{EntryError, Placed, PutResult, RecordBatch, check_batch};
+pub use kinds::{Encryption, NewStream, RecordDistribution, StreamMode, StreamStatus};
 pub use view::{ShardPage, StreamSummary};
-
-/// How a stream gets its capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum StreamMode {
-    /// As many shards as it is given.
-    Provisioned,
-    /// Shards are the service's business; begins with four.
-    OnDemand,
-}
-
-impl StreamMode {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisioned => "PROVISIONED",
-            Self::OnDemand => "ON_DEMAND",
-        }
-    }
-}
-
-/// Where a stream is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamStatus {
-    /// Not usable yet.
-    Creating,
-    /// Usable, and may be changed.
-    Active,
-    /// Usable while a change is under way.
-    Updating,
-    /// About to be gone.
-    Deleting,
-}
-
-impl StreamStatus {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Creating => "CREATING",
-            Self::Active => "ACTIVE",
-            Self::Updating => "UPDATING",
-            Self::Deleting => "DELETING",
-        }
-    }
-}
-
-impl fmt::Display for StreamStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Encryption at rest, as far as a client can see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Encryption {
-    /// None.
-    None,
-    /// With a key of the key management service.
-    Kms {
-        /// The key's id, ARN or alias, as it was given.
-        key_id: String,
-    },
-}
-
-/// What a stream begins with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewStream {
-    /// Its name, unique in the account.
-    pub name: String,
-    /// How it gets its capacity.
-    pub mode: StreamMode,
-    /// How many shards it begins with.
-    pub shards: u32,
-    /// The size of the largest record, in KiB.
-    pub max_record_kib: u32,
-    /// Its first tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-impl NewStream {
-    /// A provisioned stream.
-    #[must_use]
-    pub fn provisioned(name: &str, shards: u32) -> Self {
-        let mode = StreamMode::Provisioned;
-        Self { name: name.to_owned(), mode, shards, max_record_kib: DEFAULT_MAX_RECORD_KIB, tags: BTreeMap::new() }
-    }
-
-    /// An on-demand stream.
-    #[must_use]
-    pub fn on_demand(name: &str) -> Self {
-        Self { mode: StreamMode::OnDemand, ..Self::provisioned(name, ON_DEMAND_SHARDS) }
-    }
-}
 
 /// What a deleted stream leaves behind, so that one of its name can be told apart from it even if it is created within
 /// the same millisecond.
@@ -143,8 +52,16 @@ pub struct Stream {
     max_record_kib: u32,
     tags: BTreeMap<String, String>,
     metrics: BTreeSet<String>,
+    #[serde(default)]
+    distribution: RecordDistribution,
+    /// How many records found their shard without a key.
+    #[serde(skip)]
+    spread: u64,
     #[serde(skip)]
     limits: Limits,
+    /// Whose stream it is, for messages.
+    #[serde(skip)]
+    account: String,
     #[serde(default)]
     consumers: Consumers,
     /// Grows with everything that a subscription could be waiting for.
@@ -188,7 +105,10 @@ impl Stream {
             max_record_kib: new.max_record_kib,
             tags: new.tags,
             metrics: BTreeSet::new(),
+            distribution: new.distribution,
+            spread: 0,
             limits: Limits::Off,
+            account: String::new(),
             consumers: Consumers::default(),
             activity: 0,
         };
@@ -196,9 +116,15 @@ impl Stream {
         stream
     }
 
-    /// Limits the rates of its shards, or no longer does.
-    pub fn set_limits(&mut self, limits: Limits) {
+    /// Puts it in its place: the account it belongs to, which messages name, and whether rates are limited there.
+    pub fn settle_in(&mut self, account: &Account, limits: Limits) {
+        self.account.clone_from(&account.id);
         self.limits = limits;
+    }
+
+    /// As messages name it.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{} under account {}", self.name, self.account)
     }
 
     /// Brings the stream to `now`: ends transitions that are over and forgets what is too old. Has to be called before
@@ -296,7 +222,13 @@ impl Stream {
         match change {
             Change::Reshard(reshard) => reshard.apply(&mut self.shards, now),
             Change::Encryption(encryption) => self.encryption = encryption,
-            Change::Mode(mode) => self.mode = mode,
+            Change::Mode(mode) => {
+                self.mode = mode;
+                if mode == StreamMode::Provisioned {
+                    // Such a stream has no other.
+                    self.distribution = RecordDistribution::UserPartitionKey;
+                }
+            }
             Change::MaxRecord { kib } => self.max_record_kib = kib,
             Change::Retention(retention) => self.retention = retention,
         }
@@ -307,7 +239,7 @@ impl Stream {
             StreamStatus::Active => Ok(()),
             status => Err(ServiceError::in_use(format!(
                 "Stream {} is not ACTIVE, instead in state {status}: wait until it is ACTIVE",
-                self.name
+                self.full_name()
             ))),
         }
     }
@@ -317,14 +249,11 @@ impl Stream {
         match self.phase {
             Phase::Creating { .. } => Err(ServiceError::not_found(format!(
                 "Stream {} not found: it is still CREATING, wait until it is ACTIVE",
-                self.name
+                self.full_name()
             ))),
             _ => Ok(()),
         }
     }
 }
 
-/// How many shards an on-demand stream begins with.
-pub(crate) const ON_DEMAND_SHARDS: u32 = 4;
-pub(crate) const DEFAULT_MAX_RECORD_KIB: u32 = 1024;
 const DEFAULT_RETENTION: Duration = Duration::from_hours(24);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Encryption, Phase, Stream, StreamMode, StreamStatus};
+use super::{Encryption, Phase, RecordDistribution, Stream, StreamMode, StreamStatus};
 use crate::model::error::ServiceError;
 use crate::model::listing::ShardFilter;
 use crate::model::shard::{Shard, ShardDescription, ShardId};
@@ -26,6 +26,8 @@ pub struct StreamSummary {
     pub encryption: Encryption,
     /// How many shards take records.
     pub open_shards: u32,
+    /// How records find their shard.
+    pub distribution: RecordDistribution,
     /// The size of the largest record, in KiB.
     pub max_record_kib: u32,
     /// How many consumers are registered.
@@ -55,6 +57,7 @@ impl Stream {
             retention_hours: (self.retention.as_secs() / 3600) as u32,
             encryption: self.encryption.clone(),
             open_shards: self.shards.open_count(),
+            distribution: self.distribution,
             max_record_kib: self.max_record_kib,
             consumers: self.consumers.all().count() as u32,
             metrics: self.metrics.iter().cloned().collect(),
