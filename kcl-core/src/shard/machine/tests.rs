@@ -247,7 +247,10 @@ fn records_that_came_between_a_claimed_end_and_the_listing_that_shows_it_are_rea
     assert!(matches!(machine.poll_action(millis(9)), Some(Action::Deliver { .. })));
     machine.handle_processed(Processed::Completed, millis(9), 0);
     assert!(matches!(machine.poll_action(millis(9)), Some(Action::Progress { .. })));
-    assert!(matches!(machine.poll_action(millis(9)), Some(Action::CallShardEnded { .. })), "no further proof is needed");
+    assert!(
+        matches!(machine.poll_action(millis(9)), Some(Action::CallShardEnded { .. })),
+        "no further proof is needed"
+    );
 }
 
 /// A machine that has fetched these records after a checkpoint, and what it does first.
