@@ -70,7 +70,7 @@ fn a_second_worker_gets_its_share_and_all_shards_when_the_first_stops() {
     }
     let mut second = start("second");
     for _ in 0..2 {
-        assert_eq!(first.next_event("lease_released")["reason"], "over_share");
+        assert_eq!(first.next_event("lease_released")["reason"], "hand_over");
         second.next_event("lease_gained");
     }
     first.signal("TERM");

@@ -23,7 +23,7 @@ async fn three_workers_of_one_process_share_a_stream_and_give_it_back() {
         stop(worker).await;
     }
     assert_eq!(services.owners().await, [("-".to_owned(), 6)].into());
-    assert_eq!(services.rows().await.len(), 6, "no worker left a row");
+    assert_eq!(services.keys().await.len(), 6, "no worker left a row");
     services.assert_read_once(&log);
 }
 

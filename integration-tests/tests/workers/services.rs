@@ -72,17 +72,23 @@ impl Services {
         items.into_iter().map(|item| (key_of(&item), item)).collect()
     }
 
-    /// How many leases that are not ended each worker has; free ones under `-`.
+    /// How many leases that are not ended each worker reads: in a hand-off the old owner. Free ones under `-`.
     pub(crate) async fn owners(&self) -> BTreeMap<String, usize> {
         let ended = AttributeValue::S("SHARD_END".to_owned());
         let mut owners = BTreeMap::new();
         for row in self.rows().await.values().filter(|row| row.contains_key("leaseCounter")) {
             if row["checkpoint"] != ended {
-                let owner = row.get("leaseOwner").map_or("-", |owner| owner.as_s().unwrap());
+                let holder = row.get("checkpointOwner").or_else(|| row.get("leaseOwner"));
+                let owner = holder.map_or("-", |owner| owner.as_s().unwrap());
                 *owners.entry(owner.to_owned()).or_default() += 1;
             }
         }
         owners
+    }
+
+    /// The keys of all rows but the leader's.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        self.rows().await.into_keys().filter(|key| key != "Leader").collect()
     }
 
     /// Waits until the leases are shared so.

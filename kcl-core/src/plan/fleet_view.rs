@@ -54,12 +54,16 @@ pub(crate) struct FleetView {
 }
 
 impl FleetView {
-    /// Takes in a whole scan whose last page came at `now`. Rows that are gone are forgotten.
-    pub(crate) fn observe(&mut self, rows: impl IntoIterator<Item = Row>, now: Moment) {
+    /// Takes in a whole scan whose last page came at `now`. Rows that are gone are forgotten; the leases among them are
+    /// yielded as they were.
+    pub(crate) fn observe(&mut self, rows: impl IntoIterator<Item = Row>, now: Moment) -> Vec<Lease> {
         self.round += 1;
         self.observe_some(rows, now);
-        self.leases.retain(|_, lease| lease.round == self.round);
-        self.workers.retain(|_, worker| worker.round == self.round);
+        let round = self.round;
+        let gone: Vec<LeaseKey> =
+            self.leases.iter().filter(|(_, lease)| lease.round != round).map(|(key, _)| key.clone()).collect();
+        self.workers.retain(|_, worker| worker.round == round);
+        gone.iter().filter_map(|key| self.leases.remove(key)).map(|seen| seen.lease).collect()
     }
 
     /// Takes in rows that were read by `now`, of a scan that broke off or one by one. Nothing is forgotten: what was not
@@ -84,7 +88,6 @@ impl FleetView {
     }
 
     /// What a plan is made from. `seed` must be the same in the whole fleet.
-    #[cfg_attr(not(test), expect(dead_code, reason = "plans for the whole fleet come with the leader"))]
     pub(crate) fn snapshot(&self, rules: Rules, now: Moment, seed: u64) -> Snapshot<'_> {
         let leases = self.leases.values().map(|lease| lease.state(now)).collect();
         let workers = self.workers.values().map(|worker| worker.state(now, rules.expiry)).collect();
@@ -148,11 +151,6 @@ impl ObservedLease {
         state.moved = self.moved_at.map(|at| now.since(at));
         state.given_up = self.given_up;
         state
-    }
-
-    /// Whether its holder must be taken for dead.
-    pub(crate) fn is_expired(&self, now: Moment, expiry: Duration) -> bool {
-        self.lease.holder().is_some() && self.silent_for(now) > expiry
     }
 }
 
@@ -223,10 +221,10 @@ mod tests {
         let mut view = FleetView::default();
         view.observe([lease("a", 5)], at(100));
         view.observe([lease("a", 5)], at(111));
-        assert!(!only(&view).is_expired(at(111), EXPIRY), "exactly the limit is not over it");
-        assert!(only(&view).is_expired(at(112), EXPIRY));
+        assert!(only(&view).silent_for(at(111)) <= EXPIRY, "exactly the limit is not over it");
+        assert!(only(&view).silent_for(at(112)) > EXPIRY);
         view.observe([lease("a", 6)], at(112));
-        assert!(!only(&view).is_expired(at(112), EXPIRY));
+        assert!(only(&view).silent_for(at(112)) <= EXPIRY);
     }
 
     #[test]
@@ -235,7 +233,7 @@ mod tests {
         view.observe([lease("a", 5)], at(100));
         // A hand-off may change the holder without moving the counter.
         view.observe([lease("b", 5)], at(111));
-        assert!(!only(&view).is_expired(at(112), EXPIRY));
+        assert!(only(&view).silent_for(at(112)) <= EXPIRY);
     }
 
     #[test]

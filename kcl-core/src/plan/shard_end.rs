@@ -22,25 +22,19 @@ pub(crate) struct ShardEnding {
     rows: Vec<Lease>,
     /// Rows of children that were there already: perhaps they name this worker.
     existing: Vec<LeaseKey>,
-    /// A child has to wait for another parent of its own.
-    left_out: bool,
 }
 
 impl ShardEnding {
-    /// The end of a shard with these children, of which some need rows; `left_out` says that others wait. Also yields the
-    /// rows that have no room in the transaction, which a split or a merge never has: they are to be made before it.
-    pub(crate) fn new(
-        parent: &Lease,
-        children: &[ChildShard],
-        mut rows: Vec<Lease>,
-        left_out: bool,
-    ) -> (Self, Vec<Lease>) {
+    /// The end of a shard with these children, of which some need rows; others wait for another parent of theirs. Also
+    /// yields the rows that have no room in the transaction, which a split or a merge never has: they are to be made before
+    /// it.
+    pub(crate) fn new(parent: &Lease, children: &[ChildShard], mut rows: Vec<Lease>) -> (Self, Vec<Lease>) {
         let fits = |rows: &[Lease]| 1 + rows.len() + others(parent, rows).len() <= TRANSACTION_LIMIT;
         let room = (0..=rows.len()).rev().find(|&count| fits(&rows[..count])).unwrap_or(0);
         let surplus = rows.split_off(room);
         let existing = surplus.iter().map(|row| row.key.clone()).collect();
         let children = children.iter().map(|child| child.id.clone()).collect();
-        (ShardEnding { children, rows, existing, left_out }, surplus)
+        (ShardEnding { children, rows, existing }, surplus)
     }
 
     /// Lets the finisher hold up to `most` of the children from their first moment on.
@@ -81,11 +75,6 @@ impl ShardEnding {
         self.rows.iter().map(|row| &row.key).chain(&self.existing)
     }
 
-    /// Whether a child has to wait for another parent.
-    pub(crate) fn left_out(&self) -> bool {
-        self.left_out
-    }
-
     /// The transaction; just one step if there are no rows to make.
     pub(crate) fn steps(&self, parent: &Lease, write: LeaseWrite) -> Vec<TransactionStep> {
         let LeaseWrite { condition, change } = write;
@@ -110,9 +99,7 @@ impl ShardEnding {
         for (index, row) in rows.into_iter().enumerate() {
             if failed(1 + index) {
                 self.existing.push(row.key);
-            } else if row.parents.iter().any(|id| missing.contains(&row.sibling_key(id))) {
-                self.left_out = true;
-            } else {
+            } else if !row.parents.iter().any(|id| missing.contains(&row.sibling_key(id))) {
                 self.rows.push(row);
             }
         }
@@ -147,7 +134,7 @@ mod tests {
             .iter()
             .map(|row| ChildShard::new(row.shard_id().unwrap(), row.parents.iter().cloned().collect(), None))
             .collect();
-        let (ending, surplus) = ShardEnding::new(parent, &named, rows, false);
+        let (ending, surplus) = ShardEnding::new(parent, &named, rows);
         assert_eq!(surplus, []);
         ending
     }
@@ -192,7 +179,7 @@ mod tests {
         let mut merge = ending(&parent, vec![row(4, &[0, 3])]);
         assert!(merge.give_way(&parent, &[StepResult::Held, StepResult::Failed, StepResult::Failed]));
         assert_eq!(text(&merge, &parent), ["end shardId-0"]);
-        assert_eq!((merge.existing(), merge.left_out()), (&[LeaseKey::of_shard(None, &id(4))][..], false));
+        assert_eq!(merge.existing(), [LeaseKey::of_shard(None, &id(4))]);
     }
 
     #[test]
@@ -200,7 +187,7 @@ mod tests {
         let parent = row(0, &[]);
         let mut merge = ending(&parent, vec![row(4, &[0, 3])]);
         assert!(merge.give_way(&parent, &[StepResult::Held, StepResult::Held, StepResult::Failed]));
-        assert_eq!((text(&merge, &parent), merge.left_out()), (vec!["end shardId-0".to_owned()], true));
+        assert_eq!((text(&merge, &parent), merge.existing().len()), (vec!["end shardId-0".to_owned()], 0));
         assert!(!merge.give_way(&parent, &[StepResult::Held]), "nothing is in the way any more");
     }
 
@@ -208,7 +195,7 @@ mod tests {
     fn rows_beyond_the_limit_of_a_transaction_are_made_before_it() {
         let parent = row(0, &[]);
         let rows: Vec<Lease> = (1..=5).map(|index| row(index, &[0])).collect();
-        let (ending, surplus) = ShardEnding::new(&parent, &[], rows, false);
+        let (ending, surplus) = ShardEnding::new(&parent, &[], rows);
         assert_eq!((text(&ending, &parent).len(), surplus.len()), (4, 2));
         assert_eq!(ending.with_rows().count(), 5);
     }

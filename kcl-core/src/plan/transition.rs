@@ -47,6 +47,15 @@ pub(crate) fn assign(seen: &Lease, to: &WorkerId) -> LeaseWrite {
     write
 }
 
+/// Free a lease that names a worker which will not begin to hold it: by that worker itself, when it stops.
+pub(crate) fn free(seen: &Lease) -> LeaseWrite {
+    let mut write = as_seen(seen);
+    write.change.raise_epoch = true;
+    write.change.owner = Change::Remove;
+    write.change.checkpoint_owner = Change::Remove;
+    write
+}
+
 /// Ask the holder to hand its lease over. `None` where that makes no sense: nobody holds it, a hand-off is pending, `to`
 /// holds it already, or the shard has ended.
 ///

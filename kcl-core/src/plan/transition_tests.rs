@@ -20,6 +20,15 @@ fn at(number: &str) -> Checkpoint {
 }
 
 #[test]
+fn a_worker_that_stops_frees_what_it_never_began_to_hold() {
+    let row = lease(Some("a"));
+    let freed = run(&row, &free(&row)).unwrap();
+    assert_eq!((freed.owner.clone(), freed.epoch()), (None, Epoch(row.epoch().0 + 1)));
+    let begun = run(&row, &adopt(&row, &worker("a"))).unwrap();
+    assert_eq!(run(&begun, &free(&row)), None, "it was begun meanwhile");
+}
+
+#[test]
 fn a_tenure_begins_with_a_raised_epoch_and_counter() {
     let free = lease(None);
     let taken = run(&free, &take(&free, &worker("a"))).unwrap();

@@ -1,5 +1,6 @@
 //! What all parts of a worker share.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -9,10 +10,11 @@ use super::events::{Events, ShardTenure, WorkerEvent};
 use super::tasks::Tasks;
 use crate::error::WorkerError;
 use crate::metric_definitions::WorkerMetrics;
-use crate::plan::assignment::AssignmentStrategy;
+use crate::plan::assignment::{self, AssignmentStrategy, Rules, Snapshot};
+use crate::plan::fleet_view::FleetView;
 use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner, StreamSource};
 use crate::settings::EffectiveSettings;
-use crate::types::{Incarnation, StoreError, Timestamp, WorkerId, WriteOutcome};
+use crate::types::{Incarnation, LeaseKey, Moment, StoreError, Timestamp, WorkerId, WriteOutcome};
 
 /// The components of a worker.
 pub(crate) struct Parts {
@@ -29,6 +31,9 @@ pub(crate) struct Parts {
     pub(crate) random: fastrand::Rng,
 }
 
+/// Decides between equals in plans: the same in the whole fleet.
+const SEED: u64 = 0;
+
 /// What all parts of a worker share. The only lock is over the random numbers, and it is never held across a wait.
 pub(crate) struct Context {
     pub(crate) settings: EffectiveSettings,
@@ -39,7 +44,6 @@ pub(crate) struct Context {
     pub(crate) source: Arc<dyn StreamSource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) factory: Arc<dyn RecordProcessorFactory>,
-    #[expect(dead_code, reason = "plans for the whole fleet come with the leader")]
     pub(crate) strategy: Arc<dyn AssignmentStrategy>,
     pub(crate) tasks: Tasks,
     pub(crate) events: Events,
@@ -91,6 +95,14 @@ impl Context {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
     }
 
+    /// A version for the leader row: new in the world, as it is made from two random numbers.
+    pub(crate) fn version(&self) -> String {
+        let (high, low) = (self.random(), self.random());
+        uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+            .into_uuid()
+            .to_string()
+    }
+
     /// A random number between 0 and 1.
     pub(crate) fn random_fraction(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
@@ -129,6 +141,26 @@ impl Context {
     /// The error for a call that did not answer within one attempt.
     pub(crate) fn no_answer(&self) -> StoreError {
         StoreError::Unavailable(format!("no answer within {:?}", self.settings.timings.attempt))
+    }
+
+    /// What a plan is made from.
+    pub(crate) fn snapshot<'a>(&self, fleet: &'a FleetView, now: Moment) -> Snapshot<'a> {
+        let rules = Rules::from_failover_time(self.settings.timings.failover);
+        fleet.snapshot(rules, now, SEED)
+    }
+
+    /// Who goes on with these leases when this worker stops.
+    pub(crate) fn successors(&self, fleet: &FleetView, leases: &BTreeSet<LeaseKey>) -> BTreeMap<LeaseKey, WorkerId> {
+        let snapshot = self.snapshot(fleet, self.clock.now());
+        assignment::successors(&*self.strategy, &snapshot, &self.worker, leases)
+    }
+
+    /// Puts a lease into the inbox of another worker. Only a hint: whoever misses it finds the row in the index.
+    pub(crate) async fn notice(&self, worker: &WorkerId, lease: &LeaseKey) {
+        match self.attempt(self.fleet.notify(worker, lease)).await {
+            WriteOutcome::Applied(_) => {}
+            outcome => tracing::debug!(lease_key = %lease, worker_id = %worker, ?outcome, "a worker was not told"),
+        }
     }
 
     /// Unix seconds, where counters of new rows start.

@@ -83,8 +83,6 @@ pub enum WorkerEvent {
 pub enum LeaseReleasedReason {
     /// The worker stops.
     Shutdown,
-    /// It held more than its share.
-    OverShare,
     /// A leader asked to hand it over.
     HandOver,
     /// The shard is processed to its end.
@@ -96,7 +94,6 @@ impl LeaseReleasedReason {
     pub fn as_str(self) -> &'static str {
         match self {
             LeaseReleasedReason::Shutdown => "shutdown",
-            LeaseReleasedReason::OverShare => "over_share",
             LeaseReleasedReason::HandOver => "hand_over",
             LeaseReleasedReason::ShardEnd => "shard_end",
         }

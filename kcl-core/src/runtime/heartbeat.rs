@@ -3,28 +3,29 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::errands::Errands;
 use crate::error::WorkerError;
-use crate::types::{Backoff, Heartbeat, LeaseKey, StoreError, WorkerRow, WriteOutcome};
+use crate::types::{Backoff, Heartbeat, LeaseKey, Moment, StoreError, WorkerRow, WriteOutcome};
 
 /// `k_impl`, by which workers of this library recognise each other.
 const IMPLEMENTATION: &str = concat!("kcl-core/", env!("CARGO_PKG_VERSION"));
 
-/// Writes the worker's row.
+/// Writes the worker's row, and reads its inbox in between.
 pub(crate) struct HeartbeatTask {
     context: Arc<Context>,
-    /// Wakes the assigner when something is in the inbox.
-    look: Arc<Notify>,
+    errands: Arc<Errands>,
     count: u64,
-    /// Inbox entries that the assigner was woken for; the next heartbeat removes them.
+    /// Inbox entries that were passed on; the next heartbeat removes them.
     handled: BTreeSet<LeaseKey>,
+    failures: u32,
 }
 
 impl HeartbeatTask {
-    pub(crate) fn new(context: Arc<Context>, look: Arc<Notify>) -> Self {
-        HeartbeatTask { context, look, count: 0, handled: BTreeSet::new() }
+    pub(crate) fn new(context: Arc<Context>, errands: Arc<Errands>) -> Self {
+        HeartbeatTask { context, errands, count: 0, handled: BTreeSet::new(), failures: 0 }
     }
 
     fn next(&mut self) -> Heartbeat {
@@ -33,7 +34,7 @@ impl HeartbeatTask {
         let (worker, incarnation) = (context.worker.clone(), context.incarnation.clone());
         let mut heartbeat = Heartbeat::new(worker, incarnation, IMPLEMENTATION, self.count, context.wall());
         heartbeat.zone = context.settings.zone.clone();
-        // A worker that stops wants no leases: the others count their shares without it from now on.
+        // A worker that stops wants no leases: plans are made without it from now on.
         heartbeat.capacity = if context.stop.is_cancelled() { 0.0 } else { context.settings.capacity };
         heartbeat.max_leases = context.settings.max_leases.map(|most| u64::try_from(most).unwrap_or(u64::MAX));
         heartbeat.handled = self.handled.clone();
@@ -45,7 +46,7 @@ impl HeartbeatTask {
         let heartbeat = self.next();
         match self.context.attempt(self.context.fleet.join(&heartbeat)).await {
             WriteOutcome::Applied(row) | WriteOutcome::Conflict(row) => {
-                self.read_inbox(&row);
+                self.hear(&row);
                 Ok(())
             }
             WriteOutcome::Missing => {
@@ -57,27 +58,42 @@ impl HeartbeatTask {
     }
 
     /// Shows life until the worker has drained (`drained`), and once at the moment it is told to stop.
-    pub(crate) async fn run(mut self, drained: tokio_util::sync::CancellationToken) {
+    pub(crate) async fn run(mut self, drained: CancellationToken) {
         let context = Arc::clone(&self.context);
         let mut stop_told = false;
-        let mut failures = 0;
+        let mut beat_at = context.clock.now() + context.settings.timings.heartbeat;
+        let mut look_at = context.clock.now() + context.settings.timings.inbox;
         while !drained.is_cancelled() && !context.abort.is_cancelled() {
-            let delay = if failures == 0 {
-                context.settings.timings.heartbeat
-            } else {
-                let attempt = context.settings.timings.attempt;
-                Backoff { first: attempt / 5, most: attempt }.delay(failures, context.random())
-            };
             tokio::select! {
                 biased;
                 () = drained.cancelled() => break,
                 () = context.abort.cancelled() => return,
-                () = context.stop.cancelled(), if !stop_told => stop_told = true,
-                () = context.clock.sleep_until(context.clock.now() + delay) => {}
+                () = context.stop.cancelled(), if !stop_told => {
+                    stop_told = true;
+                    beat_at = context.clock.now();
+                }
+                () = context.clock.sleep_until(beat_at.min(look_at)) => {}
             }
-            failures = if self.beat().await { 0 } else { failures + 1 };
+            if context.clock.now() >= beat_at {
+                self.failures = if self.beat().await { 0 } else { self.failures + 1 };
+                beat_at = self.next_beat();
+            } else if !self.look().await {
+                beat_at = context.clock.now();
+            }
+            look_at = context.clock.now() + context.settings.timings.inbox;
         }
         self.leave().await;
+    }
+
+    fn next_beat(&self) -> Moment {
+        let context = &self.context;
+        let delay = if self.failures == 0 {
+            context.settings.timings.heartbeat
+        } else {
+            let attempt = context.settings.timings.attempt;
+            Backoff { first: attempt / 5, most: attempt }.delay(self.failures, context.random())
+        };
+        context.clock.now() + delay
     }
 
     /// Writes one heartbeat; false if it must be repeated soon.
@@ -86,16 +102,22 @@ impl HeartbeatTask {
         let context = Arc::clone(&self.context);
         match context.attempt(context.fleet.heartbeat(&heartbeat)).await {
             WriteOutcome::Applied(row) => {
-                self.read_inbox(&row);
+                // Once more, now that their removal is confirmed: a change that was noted between the first look and the
+                // removal would be missed otherwise.
+                self.errands.look_at(heartbeat.handled);
+                self.handled.clear();
+                self.hear(&row);
                 true
             }
             WriteOutcome::Conflict(row) => {
-                tracing::error!(worker_id = %row.worker, "another process took over this worker id");
-                context.fail(WorkerError::WorkerIdTaken { worker: row.worker.to_string() });
+                self.lose_id(&row);
                 true
             }
-            // Somebody cleaned the row away, taking us for dead: we are not.
-            WriteOutcome::Missing => self.join().await.is_ok(),
+            // Somebody cleaned the row away, taking us for dead: we are not. What stood in the inbox is gone with it.
+            WriteOutcome::Missing => {
+                self.errands.look_at_all();
+                self.join().await.is_ok()
+            }
             WriteOutcome::Unreadable(problem) => {
                 tracing::warn!(%problem, "this worker's own row cannot be read");
                 false
@@ -110,16 +132,32 @@ impl HeartbeatTask {
         }
     }
 
-    /// The assigner looks at once when keys come in, and once more after the heartbeat that removed them was confirmed: a
-    /// change that was noted between the first look and the removal would be missed otherwise.
-    fn read_inbox(&mut self, row: &WorkerRow) {
-        if !row.inbox.is_empty() || !self.handled.is_empty() {
-            self.look.notify_one();
+    /// Reads the inbox; false if the row is not there and must be written.
+    async fn look(&mut self) -> bool {
+        let context = Arc::clone(&self.context);
+        let Some(answer) = context.within_attempt(context.fleet.worker(&context.worker)).await else { return true };
+        match answer {
+            Ok(Some(Ok(row))) if row.incarnation.as_ref() == Some(&context.incarnation) => self.hear(&row),
+            // The next heartbeat finds out who has the row, or what is wrong with it.
+            Ok(Some(_) | None) => return false,
+            Err(error) => tracing::debug!(%error, "the inbox could not be read"),
         }
-        self.handled = row.inbox.clone();
+        true
     }
 
-    async fn leave(&self) {
+    /// Passes on the keys in the inbox that are new.
+    fn hear(&mut self, row: &WorkerRow) {
+        self.errands.look_at(row.inbox.difference(&self.handled).cloned());
+        self.handled.extend(row.inbox.iter().cloned());
+    }
+
+    fn lose_id(&self, row: &WorkerRow) {
+        tracing::error!(worker_id = %row.worker, "another process took over this worker id");
+        self.context.fail(WorkerError::WorkerIdTaken { worker: row.worker.to_string() });
+    }
+
+    /// Removes the worker's row.
+    pub(crate) async fn leave(&self) {
         let context = &self.context;
         match context.attempt(context.fleet.leave(&context.worker, &context.incarnation)).await {
             WriteOutcome::Applied(_) | WriteOutcome::Missing | WriteOutcome::Conflict(_) => {}

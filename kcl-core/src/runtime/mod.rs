@@ -1,8 +1,9 @@
 //! The async shell: it drives the pure parts and decides nothing.
 //!
 //! ```text
-//! worker ──┬── heartbeat      writes the worker's own row
-//!          ├── assigner       looks at the table, plans, begins tenures, owns the shard tasks
+//! worker ──┬── heartbeat      writes the worker's own row, and reads its inbox
+//!          ├── leader         looks at the leader row; plans for all, or watches, or rests
+//!          ├── assigner       sees to the leases it hears of, owns the shard tasks
 //!          │     └── shard task (one per tenure)   drives a ShardMachine, the reader and user code
 //!          └── lease keeper   the single writer of held leases
 //! ```
@@ -11,13 +12,16 @@ mod assigner;
 mod budget;
 mod callback;
 mod context;
+mod errands;
 mod events;
 mod heartbeat;
+mod leader;
 mod lease_keeper;
 mod scan;
 mod shard_io;
 mod shard_sync;
 mod shard_task;
+mod start;
 mod supervisor;
 mod tasks;
 mod tenure;
@@ -25,6 +29,7 @@ mod tenure;
 pub(crate) use crate::plan::assignment::{AssignmentStrategy, strategy};
 pub(crate) use context::{Context, Parts};
 pub use events::{EventStream, EventsMissed, LeaseReleasedReason, ShardTenure, WorkerEvent};
+pub(crate) use start::start;
 pub use supervisor::WorkerReport;
-pub(crate) use supervisor::{run, start};
+pub(crate) use supervisor::run;
 pub(crate) use tasks::{TaskKind, Tasks};

@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use super::budget::ShardBudget;
 use super::context::Context;
 use super::lease_keeper::{LeaseKeeper, Parted};
-use super::scan::RowReporter;
 use super::shard_sync;
 use super::tenure::SharedTenure;
 use crate::plan::holding::Farewell;
@@ -166,21 +165,15 @@ pub(crate) fn write_end(
             Ok(parted) => parted,
             Err(reason) => return FarewellDone::Lost(reason),
         };
-        if parted.left_out {
-            // The child of a merge whose other parent has no row: usually the finisher of that one makes it. If the other
-            // parent was trimmed long ago nobody finishes it; the whole listing tells.
-            if let Err(error) = shard_sync::create_missing(&context, &mut RowReporter::default()).await {
-                tracing::warn!(lease_key = %row.key, %error, "children of a merge were not checked; the next audit does");
-            }
-        }
         FarewellDone::Written(parted)
     }
     .boxed()
 }
 
 async fn prepare_end(context: &Context, row: &Lease, children: &[ChildShard]) -> Result<ShardEnding, StoreError> {
-    let (rows, waiting) = shard_sync::rows_of_children(context, row, children).await?;
-    let (ending, surplus) = ShardEnding::new(row, children, rows, !waiting.is_empty());
+    // Those that wait for another parent are made by its finisher, or by the leader if nobody finishes it.
+    let (rows, _waiting) = shard_sync::rows_of_children(context, row, children).await?;
+    let (ending, surplus) = ShardEnding::new(row, children, rows);
     // Before the end, since nobody reads a child before its parent has ended, and nobody would miss one afterwards.
     shard_sync::create_all(context, &surplus).await?;
     Ok(ending)

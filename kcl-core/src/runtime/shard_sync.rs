@@ -1,4 +1,4 @@
-//! Creates the leases that are missing.
+//! Creates rows of leases.
 
 use std::collections::BTreeMap;
 
@@ -6,48 +6,14 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::context::Context;
-use super::scan::{RowReporter, scan};
-use crate::plan::shard_sync::{Creation, children_of, missing_leases};
-use crate::ports::SourceError;
-use crate::types::{ChildShard, CreateOutcome, Lease, LeaseKey, Projection, Row, ShardId, StoreError, Timestamp};
-
-/// Why leases could not be created.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum SyncError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+use crate::plan::shard_sync::{Creation, children_of};
+use crate::types::{ChildShard, CreateOutcome, Lease, ShardId, StoreError, Timestamp};
 
 /// How many creations are under way at a time.
 const CREATIONS: usize = 32;
 
-/// Lists the shards, compares them with the rows, and creates what is missing. Any number of workers may do it at once.
-pub(crate) async fn create_missing(context: &Context, rows: &mut RowReporter) -> Result<usize, SyncError> {
-    let asked = context.wall();
-    let listed = context.source.list_shards(&context.settings.stream).await?;
-    // LATEST is pinned to the service's clock; without one, to ours from before it was asked, so that nothing is missed.
-    let listed_at = listed.service_time.unwrap_or(asked);
-    let (found, problems) = scan(context, Projection::All).await?;
-    let leases: Vec<Lease> = rows
-        .sift(found, problems)
-        .into_iter()
-        .filter_map(|row| match row {
-            Row::Lease(lease) => Some(*lease),
-            _ => None,
-        })
-        .collect();
-    let by_key: BTreeMap<LeaseKey, &Lease> = leases.iter().map(|lease| (lease.key.clone(), lease)).collect();
-    let missing = missing_leases(&listed.shards, &by_key, &creation(context, listed_at));
-    create_all(context, &missing).await?;
-    if !missing.is_empty() {
-        tracing::info!(shards = listed.shards.len(), created = missing.len(), "leases created");
-    }
-    Ok(missing.len())
-}
-
-fn creation(context: &Context, listed_at: Timestamp) -> Creation {
+/// What new rows of this worker have in common. `listed_at`: the instant to which LATEST is pinned.
+pub(super) fn creation(context: &Context, listed_at: Timestamp) -> Creation {
     Creation {
         start: context.settings.start,
         listed_at,
@@ -90,7 +56,8 @@ pub(crate) async fn create_all(context: &Context, leases: &[Lease]) -> Result<()
     Ok(())
 }
 
-async fn create(context: &Context, lease: &Lease) -> Result<(), StoreError> {
+/// Creates one row. One that exists already stays as it is.
+pub(super) async fn create(context: &Context, lease: &Lease) -> Result<(), StoreError> {
     let outcome = context.within_attempt(context.leases.create(lease)).await;
     match outcome.unwrap_or_else(|| CreateOutcome::Unknown(context.no_answer())) {
         CreateOutcome::Created | CreateOutcome::Exists => Ok(()),

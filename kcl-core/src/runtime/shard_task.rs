@@ -46,10 +46,6 @@ impl StopRequest {
         self.token.cancel();
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        self.token.is_cancelled()
-    }
-
     fn successor(&self) -> Option<WorkerId> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.successor.clone()
     }
@@ -123,7 +119,7 @@ impl ShardTask {
             fencing_token: shared.token,
         });
         let settings = MachineSettings {
-            parent_interval: context.settings.timings.observation,
+            parent_interval: context.settings.timings.inbox,
             backoff: RETRY,
             queue: QUEUE,
             hash_range: row.hash_range,
@@ -400,7 +396,7 @@ impl ShardTask {
             }
             () = shared.asked_to_hand_over(), if !self.hand_over_heard => {
                 self.hand_over_heard = true;
-                self.begin_stop(StopReason::HandOver, now() + HAND_OVER_DEADLINE);
+                self.begin_stop(StopReason::HandOver, now() + context.settings.timings.hand_off);
             }
             done = poll_slot(&mut self.io), if self.io.is_some() => self.io_done(done),
             () = sleep_until(&context, alarm), if alarm.is_some() => {}
@@ -474,7 +470,6 @@ impl ShardTask {
         match finish {
             Finish::Ended => released(LeaseReleasedReason::ShardEnd),
             Finish::Released(StopReason::Shutdown) => released(LeaseReleasedReason::Shutdown),
-            Finish::Released(StopReason::OverShare) => released(LeaseReleasedReason::OverShare),
             Finish::Released(StopReason::HandOver) => released(LeaseReleasedReason::HandOver),
             Finish::Lost => {
                 let reason = self.lost.unwrap_or(LeaseLostReason::Taken);
@@ -486,9 +481,6 @@ impl ShardTask {
         self.metrics.stalled.set(0.0);
     }
 }
-
-/// How long a holder may take to hand over once a leader asked.
-const HAND_OVER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where reading starts: at what is stored, else at the lease's start.
 fn start_position(row: &Lease, now: Timestamp) -> Position {

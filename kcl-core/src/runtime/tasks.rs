@@ -21,6 +21,8 @@ pub(crate) enum TaskKind {
     Heartbeat,
     /// Ends the worker: without it no lease is taken.
     Assigner,
+    /// Ends the worker: without it nobody would take the lead here.
+    Leader,
     /// Gives up the lease of that shard.
     Shard,
 }
@@ -32,6 +34,7 @@ impl TaskKind {
             TaskKind::LeaseKeeper => "lease keeper",
             TaskKind::Heartbeat => "heartbeat",
             TaskKind::Assigner => "assigner",
+            TaskKind::Leader => "leader",
             TaskKind::Shard => "shard task",
         }
     }

@@ -293,6 +293,8 @@ mod tests {
         assert_eq!(timings.attempt, Duration::from_secs(1));
         assert_eq!(timings.expiry, Duration::from_secs(11));
         assert_eq!(timings.heartbeat, Duration::from_secs(2));
-        assert_eq!(timings.observation, Duration::from_secs(1));
+        assert_eq!((timings.observation, timings.inbox), (Duration::from_secs(2), Duration::from_secs(1)));
+        assert_eq!((timings.lock, timings.leaderless), (Duration::from_secs(12), Duration::from_secs(20)));
+        assert_eq!((timings.hand_off, timings.overdue), (Duration::from_secs(30), Duration::from_secs(44)));
     }
 }

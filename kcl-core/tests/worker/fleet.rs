@@ -145,14 +145,14 @@ impl Fleet {
         self.clock.sleep_until(self.clock.now() + time).await;
     }
 
-    /// Leases per owner; free ones under "-".
+    /// Leases per reader, in a hand-off the old owner; free ones under "-".
     pub(crate) fn owners(&self) -> BTreeMap<String, usize> {
         let mut owners = BTreeMap::new();
         for row in self.store.rows() {
             if let kcl_core::types::Row::Lease(lease) = row
                 && !lease.is_ended()
             {
-                let owner = lease.owner.as_ref().map_or("-", |owner| owner.as_str()).to_owned();
+                let owner = lease.holder().map_or("-", |holder| holder.as_str()).to_owned();
                 *owners.entry(owner).or_insert(0) += 1;
             }
         }

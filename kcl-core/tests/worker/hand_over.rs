@@ -26,12 +26,11 @@ fn ask(fleet: &Fleet, key: &LeaseKey, to: &str) {
     fleet.store.put_row(Row::Lease(Box::new(lease)));
 }
 
-/// The row of a worker that has an inbox and does nothing.
+/// The row of a worker that has an inbox and does nothing. No leader moves anything to it, since it never shows life.
 fn put_idle_worker(fleet: &Fleet, name: &str) {
     let mut row = WorkerRow::new(worker(name));
     row.implementation = Some("kcl-core/test".into());
     row.heartbeat = Some(1);
-    row.capacity = Some(0.0);
     fleet.store.put_row(Row::Worker(Box::new(row)));
 }
 
@@ -52,9 +51,9 @@ fn a_holder_that_is_asked_hands_over_with_its_last_checkpoint_and_tells_the_succ
         let fleet = Fleet::new(&clock, 2);
         let a = fleet.start("a").await;
         let mut events = a.events();
-        put_idle_worker(&fleet, "z");
         fleet.append(2, 3);
         fleet.pass(Duration::from_millis(100)).await;
+        put_idle_worker(&fleet, "z");
         let before = fleet.store.lease(&key(0)).unwrap();
         // The first notice does not come through.
         fleet.store.script(FaultRule::new(Fault::LoseRequest).on(Operation::Notify));
@@ -124,9 +123,9 @@ fn a_holder_ends_its_work_thirty_seconds_after_it_learned_whatever_is_running() 
                 .unwrap();
             let mut events = consumer.events();
             let a = consumer.start().await.unwrap();
-            put_idle_worker(&fleet, "z");
             fleet.append(1, 2);
             fleet.pass(SECOND).await;
+            put_idle_worker(&fleet, "z");
             ask(&fleet, &key(0), "z");
             let asked = clock.now();
             loop {

@@ -65,7 +65,7 @@ fn the_end_is_written_although_answers_are_lost_and_children_exist_already() {
         fleet.source.reshard(&stream(), &[id(0)], &[(id(1), None), (id(2), None)]);
         fleet.source.append(&shard(1), "x");
         fleet.source.append(&shard(2), "x");
-        fleet.pass(30 * SECOND).await;
+        fleet.pass(15 * SECOND).await;
         assert!(fleet.store.lease(&key(0)).unwrap().is_ended());
         assert_eq!((fleet.log.numbers(&name(1)), fleet.log.numbers(&name(2))), (vec![1], vec![1]));
         assert_eq!(fleet.log.notes(), [format!("ended {}", name(0))]);

@@ -30,8 +30,8 @@ impl Holding {
                 self.base = sent;
                 let mut news = self.confirm(after, sent);
                 let begun = ending.begun(&self.me).cloned().collect();
-                let (look_at, left_out) = (ending.existing().to_vec(), ending.left_out());
-                news.push(News::Gone(Parting { successor: None, begun, sent, look_at, left_out }));
+                let look_at = ending.existing().to_vec();
+                news.push(News::Gone(Parting { successor: None, begun, sent, look_at }));
                 news
             }
             EndOutcome::Blocked(results) => {
@@ -177,7 +177,7 @@ impl Holding {
     /// The shard has ended, as its row says.
     fn ended(&self) -> Parting {
         let Some(Farewell::ShardEnd(ending)) = &self.farewell else { return Parting::default() };
-        Parting { look_at: ending.with_rows().cloned().collect(), left_out: ending.left_out(), ..Parting::default() }
+        Parting { look_at: ending.with_rows().cloned().collect(), ..Parting::default() }
     }
 
     fn repeat(&mut self, error: StoreError, now: Moment, random: u64) -> Vec<News> {

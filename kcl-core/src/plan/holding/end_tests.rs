@@ -39,7 +39,7 @@ fn ending() -> (Lease, Holding) {
         })
         .into();
     let children = [1, 2].map(|index| ChildShard::new(id(index), vec![id(0)], None));
-    let (mut ending, _) = ShardEnding::new(&row, &children, rows, false);
+    let (mut ending, _) = ShardEnding::new(&row, &children, rows);
     ending.own(&me(), 1);
     holding.bid_farewell(Farewell::ShardEnd(ending), millis(1_000));
     (row, holding)

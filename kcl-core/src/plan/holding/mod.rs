@@ -65,8 +65,6 @@ pub(crate) struct Parting {
     pub(crate) sent: Moment,
     /// Children whose rows are there, and perhaps name this worker: they are to be looked at.
     pub(crate) look_at: Vec<LeaseKey>,
-    /// A child has to wait for another parent, and has no row yet.
-    pub(crate) left_out: bool,
 }
 
 /// What is to be sent.

@@ -212,7 +212,7 @@ fn a_hand_off_that_begins_meanwhile_keeps_its_successor() {
 #[test]
 fn a_farewell_whose_answer_is_lost_is_recognised() {
     let to = worker("c");
-    let childless = ShardEnding::new(&begun().0, &[], Vec::new(), false).0;
+    let childless = ShardEnding::new(&begun().0, &[], Vec::new()).0;
     let ended = (Farewell::ShardEnd(childless), None);
     for (farewell, successor) in [(Farewell::Release, None), (Farewell::HandOver { to }, Some("c")), ended] {
         let (mut row, mut holding) = begun();

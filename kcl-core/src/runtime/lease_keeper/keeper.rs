@@ -337,7 +337,7 @@ impl Keeper {
         // What waits for a checkpoint was stored by the same write.
         held.answer_all_flushes();
         held.shared.close();
-        let Parting { successor, begun, sent, mut look_at, left_out } = parting;
+        let Parting { successor, begun, sent, mut look_at } = parting;
         self.under_way.extend(successor.map(|to| send::notice(Arc::clone(&self.context), to, key.clone())));
         let mut grants = Vec::new();
         for row in begun {
@@ -349,7 +349,7 @@ impl Keeper {
             }
         }
         let tenures: Vec<Tenure> = grants.iter().map(|grant| grant.shared.tenure.clone()).collect();
-        let parted = Parted { grants, look_at, left_out };
+        let parted = Parted { grants, look_at };
         let heard = held.farewell.take().is_some_and(|reply| reply.send(Ok(parted)).is_ok());
         if !heard {
             let now = self.context.clock.now();

@@ -33,8 +33,6 @@ pub(crate) struct Parted {
     pub(crate) grants: Vec<Grant>,
     /// Rows of children that perhaps name this worker.
     pub(crate) look_at: Vec<LeaseKey>,
-    /// A child has to wait for another parent, and has no row yet.
-    pub(crate) left_out: bool,
 }
 
 type BeginReply = oneshot::Sender<Result<Grant, String>>;

@@ -21,8 +21,6 @@ use crate::types::{Backoff, ChildShard, HashRange, Moment, RecordBatch, RecordPo
 pub(crate) enum StopReason {
     /// The worker stops.
     Shutdown,
-    /// Another worker should have it.
-    OverShare,
     /// A leader asked to hand it over.
     HandOver,
 }

@@ -121,7 +121,7 @@ fn a_lost_lease_cancels_the_handler_and_tells_the_processor() {
 #[test]
 fn a_stop_lets_the_handler_finish_then_flushes_and_releases() {
     let mut machine = delivering(1..=2);
-    machine.stop(StopReason::OverShare, millis(1_000));
+    machine.stop(StopReason::HandOver, millis(1_000));
     assert!(machine.poll_action(millis(0)).is_none(), "the handler still runs");
     assert_eq!(machine.poll_timeout(), Some(millis(1_000)));
     machine.handle_processed(Processed::Completed, millis(10), 0);
@@ -132,7 +132,7 @@ fn a_stop_lets_the_handler_finish_then_flushes_and_releases() {
     assert!(machine.poll_action(millis(11)).is_none());
     machine.handle_farewell_written();
     let finished = machine.poll_action(millis(12));
-    assert!(matches!(finished, Some(Action::Finished(Finish::Released(StopReason::OverShare)))));
+    assert!(matches!(finished, Some(Action::Finished(Finish::Released(StopReason::HandOver)))));
 }
 
 #[test]

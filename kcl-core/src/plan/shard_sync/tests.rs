@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::{HashRange, RecordPosition};
 
 fn id(name: &str) -> ShardId {
     ShardId::new(name).unwrap()
 }
 
 /// `0`, `3 < 1 2`, `1 closed`.
-fn shards(listing: &str) -> Vec<Shard> {
+pub(super) fn shards(listing: &str) -> Vec<Shard> {
     listing
         .split(',')
+        .filter(|line| !line.trim().is_empty())
         .map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let mut shard = Shard::open(id(words[0]), None);
@@ -29,8 +31,8 @@ fn shards(listing: &str) -> Vec<Shard> {
         .collect()
 }
 
-/// `1` is open, `1 end` is ended, `1 latest` began at its pinned instant 5.
-fn rows(fixture: &str) -> Vec<Lease> {
+/// `1` is open, `1 begun` was read in part, `1 end` is ended, `1 latest` began at its pinned instant 5.
+pub(super) fn rows(fixture: &str) -> Vec<Lease> {
     fixture
         .split(',')
         .filter(|line| !line.trim().is_empty())
@@ -39,6 +41,7 @@ fn rows(fixture: &str) -> Vec<Lease> {
             let checkpoint = match words.get(1) {
                 Some(&"end") => Checkpoint::ShardEnd,
                 Some(&"latest") => Checkpoint::Latest,
+                Some(&"begun") => Checkpoint::At(RecordPosition { sequence: "5".parse().unwrap(), sub: 0 }),
                 _ => Checkpoint::TrimHorizon,
             };
             let mut lease = Lease::unowned(LeaseKey::of_shard(None, &id(words[0])), checkpoint.clone(), 0);
@@ -48,7 +51,7 @@ fn rows(fixture: &str) -> Vec<Lease> {
         .collect()
 }
 
-fn creation(start: InitialPosition) -> Creation {
+pub(super) fn creation(start: InitialPosition) -> Creation {
     Creation { start, listed_at: Timestamp::from_millis(7), creator: WorkerId::new("w").unwrap(), counter: 1_000 }
 }
 
@@ -88,6 +91,33 @@ fn the_child_of_a_merge_waits_for_every_lineage() {
     assert_eq!(missing(listing, "G end, P1 end", TRIM), "P2 TRIM_HORIZON, Q TRIM_HORIZON");
     assert_eq!(missing(listing, "G end, P1 end, P2 end, Q", TRIM), "C TRIM_HORIZON");
     assert_eq!(missing("C < P1 P2", "P1 end", TRIM), "C TRIM_HORIZON", "P2 was trimmed long ago");
+}
+
+#[test]
+fn a_shard_is_not_due_again_once_something_that_came_from_it_has_begun() {
+    let listing = "0 closed, 1 < 0 closed, 2 < 0, 3 < 1";
+    assert_eq!(missing(listing, "2, 3 begun", TRIM), "", "0 and 1 were cleaned away");
+    assert_eq!(missing(listing, "2 begun, 3", TRIM), "1 TRIM_HORIZON", "only of 0 it is certain");
+    assert_eq!(missing(listing, "3 begun", LATEST), "2 TRIM_HORIZON", "a child of what is over begins with its oldest");
+}
+
+#[test]
+fn a_hole_is_what_no_lease_leads_to() {
+    let half = u128::MAX / 2;
+    let mut listing = shards("0 closed, 1 < 0, 2 < 0");
+    listing[0].hash_range = Some(HashRange::ALL);
+    listing[1].hash_range = HashRange::new(0, half);
+    listing[2].hash_range = HashRange::new(half + 1, u128::MAX);
+    let found = |listing: &[Shard], fixture: &str| {
+        let rows = rows(fixture);
+        let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+        holes(listing, &rows, &creation(TRIM))
+    };
+    assert_eq!(found(&listing, "0"), [], "the children follow");
+    assert_eq!(found(&listing, "0 end, 1"), [], "2 is due");
+    let hole = Hole { first: half + 1, last: u128::MAX };
+    assert_eq!(found(&listing, "0 end, 1, 2 end"), [hole], "it takes records and is said to have ended");
+    assert_eq!(found(&listing[..2], "0 end, 1"), [hole], "the listing lacks a shard");
 }
 
 #[test]

@@ -1,7 +1,20 @@
 //! Which leases must exist: the shard list and the rows in, the leases to create out.
+//!
+//! A row may be missing because it was never made, because its shard was processed to the end and its row cleaned away, or
+//! because somebody deleted it. The rest of this folder tells these apart: [`lineage`] knows what is over, [`absence`] for how
+//! long a row has been missing, [`cleaning`] which rows may go, [`coverage`] what nobody would ever read.
+
+pub(crate) mod absence;
+pub(crate) mod cleaning;
+pub(crate) mod coverage;
+mod lineage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coverage::Hole;
+use lineage::Over;
+
+use super::fleet_view::FleetView;
 use crate::settings::InitialPosition;
 use crate::types::{Checkpoint, ChildShard, Lease, LeaseKey, Shard, ShardId, Timestamp, WorkerId};
 
@@ -45,6 +58,8 @@ enum Standing {
     Due,
     /// It lies below a shard that is open or due: its row is made when that one ends.
     Below,
+    /// It has no row and needs none: a shard that came from it has begun, so it was processed to its end.
+    Over,
     /// It was closed before the start and is not read.
     Skipped,
 }
@@ -54,24 +69,47 @@ enum Standing {
 ///
 /// A shard whose parents have all ended is due (a worker died before it made the row). A shard to which no row leads begins
 /// at the start: with TRIM_HORIZON or an instant its oldest listed ancestors do, open or closed; with LATEST only open ones.
+/// A shard from which another came that has begun is over and never due again: its row was cleaned away.
 pub(crate) fn missing_leases(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Vec<Lease> {
-    let listed: BTreeMap<&ShardId, &Shard> = shards.iter().map(|shard| (&shard.id, shard)).collect();
-    let mut sync = Sync { listed, rows, creation, standings: BTreeMap::new() };
-    shards
-        .iter()
-        .filter(|shard| sync.standing(&shard.id) == Some(Standing::Due))
-        .map(|shard| sync_lease(shard, rows, creation))
-        .collect()
+    let mut sync = Sync::new(shards, rows, creation);
+    let due: Vec<&Shard> = shards.iter().filter(|shard| sync.standing(&shard.id) == Some(Standing::Due)).collect();
+    due.into_iter().map(|shard| sync.lease(shard)).collect()
+}
+
+/// What nobody would ever read, although the stream takes records there: neither a lease that is open or due, nor one that
+/// follows when its parents end. Nothing for streams without hash keys, which have lineage only.
+pub(crate) fn holes(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Vec<Hole> {
+    if shards.iter().all(|shard| shard.hash_range.is_none()) {
+        return Vec::new();
+    }
+    let mut sync = Sync::new(shards, rows, creation);
+    let read = |standing| matches!(standing, Some(Standing::Open | Standing::Due | Standing::Below));
+    let ranges = shards.iter().filter(|shard| read(sync.standing(&shard.id))).filter_map(|shard| shard.hash_range);
+    coverage::holes(ranges.collect::<Vec<_>>())
+}
+
+/// Children of ended shards that have no row: perhaps their row was cleaned away, perhaps nobody has made it.
+pub(crate) fn without_row(fleet: &FleetView) -> impl Iterator<Item = LeaseKey> {
+    let ended = fleet.leases.values().map(|seen| &seen.lease).filter(|lease| lease.is_ended());
+    let children = ended.flat_map(|lease| lease.children.iter().map(|child| lease.sibling_key(child)));
+    children.filter(|key| !fleet.leases.contains_key(key))
 }
 
 struct Sync<'a> {
     listed: BTreeMap<&'a ShardId, &'a Shard>,
     rows: &'a BTreeMap<LeaseKey, &'a Lease>,
+    over: Over<'a>,
     creation: &'a Creation,
     standings: BTreeMap<&'a ShardId, Standing>,
 }
 
 impl<'a> Sync<'a> {
+    fn new(shards: &'a [Shard], rows: &'a BTreeMap<LeaseKey, &'a Lease>, creation: &'a Creation) -> Self {
+        let listed = shards.iter().map(|shard| (&shard.id, shard)).collect();
+        let over = Over::of(shards, rows.values().copied());
+        Sync { listed, rows, over, creation, standings: BTreeMap::new() }
+    }
+
     /// The standing of a shard; `None` for one that is neither listed nor has a row.
     ///
     /// Lineages are walked with a stack of our own, so that no listing, however deep, can exhaust the thread's.
@@ -114,13 +152,16 @@ impl<'a> Sync<'a> {
         if let Some(standing) = self.by_row(&shard.id) {
             return standing;
         }
+        if self.over.contains(&shard.id) {
+            return Standing::Over;
+        }
         let parents: Vec<Standing> = shard
             .parents()
             .filter_map(|parent| self.by_row(parent).or_else(|| self.standings.get(parent).copied()))
             .collect();
         if parents.iter().any(|p| matches!(p, Standing::Open | Standing::Due | Standing::Below)) {
             Standing::Below
-        } else if parents.contains(&Standing::Ended) {
+        } else if parents.iter().any(|p| matches!(p, Standing::Ended | Standing::Over)) {
             Standing::Due
         } else if shard.is_closed() && self.creation.start == InitialPosition::Latest {
             Standing::Skipped
@@ -128,16 +169,24 @@ impl<'a> Sync<'a> {
             Standing::Due
         }
     }
-}
 
-fn sync_lease(shard: &Shard, rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Lease {
-    let parents: Vec<&Lease> =
-        shard.parents().filter_map(|id| rows.get(&LeaseKey::of_shard(None, id)).copied()).collect();
-    let (checkpoint, start) = if parents.is_empty() { creation.initial() } else { child_start(&parents) };
-    let mut lease = creation.lease(LeaseKey::of_shard(None, &shard.id), checkpoint, start);
-    lease.parents = shard.parents().cloned().collect();
-    lease.hash_range = shard.hash_range;
-    lease
+    /// The row of a shard that is due.
+    fn lease(&self, shard: &Shard) -> Lease {
+        let parents: Vec<&Lease> =
+            shard.parents().filter_map(|id| self.rows.get(&LeaseKey::of_shard(None, id)).copied()).collect();
+        let (checkpoint, start) = if !parents.is_empty() {
+            child_start(&parents)
+        } else if shard.parents().any(|parent| self.over.contains(parent)) {
+            // The rows of its parents are gone because they are over: it goes on where they ended.
+            (Checkpoint::TrimHorizon, None)
+        } else {
+            self.creation.initial()
+        };
+        let mut lease = self.creation.lease(LeaseKey::of_shard(None, &shard.id), checkpoint, start);
+        lease.parents = shard.parents().cloned().collect();
+        lease.hash_range = shard.hash_range;
+        lease
+    }
 }
 
 /// Where a child begins: with its oldest record, unless no parent was ever read beyond a start at an instant. Then that
@@ -190,5 +239,4 @@ pub(crate) fn children_of(
 }
 
 #[cfg(test)]
-#[path = "shard_sync_tests.rs"]
 mod tests;

@@ -1,0 +1,140 @@
+//! For how long a row has been missing, and what it said.
+//!
+//! A row that was deleted by hand is made again by its holder, who alone knows the position. A leader that was quicker would
+//! make it from the listing, and everything would be read twice. So a leader makes a row only once it has watched the table
+//! for as long as a holder may take: then no holder of it lives. A row that the leader has seen before is made where it
+//! stood; one that had ended is not made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::plan::fleet_view::FleetView;
+use crate::types::{Lease, LeaseKey, Moment, Shard};
+
+/// What is known of rows that are not there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Absences {
+    /// Since when the table has been watched without a gap.
+    since: Option<Moment>,
+    /// The table has had a lease while it was watched.
+    any: bool,
+    gone: BTreeMap<LeaseKey, Gone>,
+}
+
+#[derive(Debug, Clone)]
+struct Gone {
+    last: Lease,
+    since: Moment,
+}
+
+/// What to do about a missing row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Absence {
+    /// Make it as the listing says.
+    Create,
+    /// Make it where it stood.
+    Restore(Box<Lease>),
+    /// Its holder may live and make it: ask again at this moment.
+    Wait(Moment),
+    /// It had ended: it is not missing.
+    Over,
+}
+
+impl Absences {
+    /// Takes in a whole look at the table: what is `gone` since the look before, and what there is.
+    pub(crate) fn observe(&mut self, gone: Vec<Lease>, fleet: &FleetView, now: Moment) {
+        self.since.get_or_insert(now);
+        self.any |= !gone.is_empty() || !fleet.leases.is_empty();
+        self.gone.retain(|key, _| !fleet.leases.contains_key(key));
+        self.gone.extend(gone.into_iter().map(|last| (last.key.clone(), Gone { last, since: now })));
+    }
+
+    /// Forgets rows of shards that the stream has forgotten: nobody will ask for them.
+    pub(crate) fn forget_unlisted(&mut self, shards: &[Shard]) {
+        let listed: BTreeSet<LeaseKey> = shards.iter().map(|shard| LeaseKey::of_shard(None, &shard.id)).collect();
+        self.gone.retain(|key, _| listed.contains(key));
+    }
+
+    /// What to do about a row that should be there. `expiry`: how long a holder may take at most.
+    pub(crate) fn judge(&self, key: &LeaseKey, expiry: Duration, now: Moment) -> Absence {
+        let over = |since: Moment| now.since(since) > expiry;
+        match (self.gone.get(key), self.since) {
+            (Some(gone), _) if gone.last.is_ended() => Absence::Over,
+            (Some(gone), _) if over(gone.since) => Absence::Restore(Box::new(gone.last.clone())),
+            (Some(gone), _) => Absence::Wait(gone.since + expiry + INSTANT),
+            // A table without a single lease is new.
+            (None, Some(_)) if !self.any => Absence::Create,
+            (None, Some(since)) if over(since) => Absence::Create,
+            (None, Some(since)) => Absence::Wait(since + expiry + INSTANT),
+            (None, None) => Absence::Wait(now + expiry + INSTANT),
+        }
+    }
+
+    /// When the first of the rows that vanished may be made again, if any is not over.
+    pub(crate) fn next(&self, expiry: Duration) -> Option<Moment> {
+        self.gone.values().filter(|gone| !gone.last.is_ended()).map(|gone| gone.since + expiry + INSTANT).min()
+    }
+}
+
+/// Just longer than the time itself.
+const INSTANT: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Checkpoint, Row};
+
+    const EXPIRY: Duration = Duration::from_secs(11);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn key(name: &str) -> LeaseKey {
+        LeaseKey::new(name).unwrap()
+    }
+
+    fn lease(name: &str, checkpoint: Checkpoint) -> Lease {
+        Lease::unowned(key(name), checkpoint, 5)
+    }
+
+    /// A worker that looked at these tables, at these seconds.
+    fn watched(looks: &[(u64, &[Lease])]) -> Absences {
+        let (mut absences, mut view) = (Absences::default(), FleetView::default());
+        for (second, rows) in looks {
+            let gone = view.observe(rows.iter().map(|lease| Row::Lease(Box::new(lease.clone()))), at(*second));
+            absences.observe(gone, &view, at(*second));
+        }
+        absences
+    }
+
+    #[test]
+    fn a_new_table_is_filled_at_once() {
+        assert_eq!(watched(&[(100, &[])]).judge(&key("0"), EXPIRY, at(100)), Absence::Create);
+    }
+
+    #[test]
+    fn a_row_that_was_never_seen_may_have_a_holder_until_it_would_have_shown() {
+        let absences = watched(&[(100, &[lease("1", Checkpoint::TrimHorizon)])]);
+        assert!(matches!(absences.judge(&key("0"), EXPIRY, at(111)), Absence::Wait(until) if until > at(111)));
+        assert_eq!(absences.judge(&key("0"), EXPIRY, at(112)), Absence::Create);
+    }
+
+    #[test]
+    fn a_row_that_vanished_is_left_to_its_holder_and_then_made_where_it_stood() {
+        let row = lease("0", Checkpoint::Latest);
+        let absences = watched(&[(100, std::slice::from_ref(&row)), (150, &[])]);
+        assert!(matches!(absences.judge(&key("0"), EXPIRY, at(161)), Absence::Wait(_)));
+        assert_eq!(absences.judge(&key("0"), EXPIRY, at(162)), Absence::Restore(Box::new(row.clone())));
+        assert!(absences.next(EXPIRY).is_some_and(|next| next > at(161) && next < at(162)));
+        let back = watched(&[(100, std::slice::from_ref(&row)), (150, &[]), (152, std::slice::from_ref(&row))]);
+        assert_eq!(back.next(EXPIRY), None, "its holder has made it");
+    }
+
+    #[test]
+    fn an_ended_row_that_vanished_is_over() {
+        let absences = watched(&[(100, &[lease("0", Checkpoint::ShardEnd)]), (150, &[])]);
+        assert_eq!(absences.judge(&key("0"), EXPIRY, at(500)), Absence::Over);
+        assert_eq!(absences.next(EXPIRY), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! The leader's work, on whichever worker has the lock: looks at the leader row, and plans for all, watches, or rests.
+//!
+//! Every worker runs this task. What to do follows from the row ([`Leadership`]); a worker that does not lead reads that one
+//! row with each heartbeat and scans nothing, except the standby, and all of them while no planning cycle is seen to complete.
+
+mod act;
+mod cycle;
+mod lock;
+mod stop;
+mod sync;
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::context::Context;
+use super::errands::Errands;
+use super::scan::RowReporter;
+use crate::error::WorkerError;
+use crate::plan::fleet_view::FleetView;
+use crate::plan::leadership::{Duty, Leadership};
+use crate::plan::shard_sync::absence::Absences;
+use crate::plan::shard_sync::coverage::Hole;
+use crate::ports::{ListedShards, SourceError};
+use crate::types::{LeaseKey, Moment, StoreError, Timestamp};
+use sync::Listing;
+
+/// The task that looks after the whole fleet, when it is this worker's turn.
+pub(crate) struct Leader {
+    context: Arc<Context>,
+    errands: Arc<Errands>,
+    leadership: Leadership,
+    fleet: FleetView,
+    absences: Absences,
+    rows: RowReporter,
+    listing: Listing,
+    /// Rows of shards that are over.
+    removable: Vec<LeaseKey>,
+    /// When the table was last seen as a whole.
+    seen_at: Option<Moment>,
+    told: Told,
+}
+
+/// What was logged last, so that only changes are.
+#[derive(Debug, Default)]
+struct Told {
+    leads: bool,
+    blind: bool,
+    claims: bool,
+    unreadable_lock: bool,
+    unplaced: usize,
+    refused: usize,
+    holes: Vec<Hole>,
+}
+
+impl Leader {
+    pub(crate) fn new(context: Arc<Context>, errands: Arc<Errands>) -> Self {
+        let now = context.clock.now();
+        let spread = context.random_fraction();
+        Leader {
+            leadership: Leadership::new(context.worker.clone(), context.settings.timings, spread, now),
+            fleet: FleetView::default(),
+            absences: Absences::default(),
+            rows: RowReporter::default(),
+            listing: Listing::default(),
+            removable: Vec::new(),
+            seen_at: None,
+            told: Told::default(),
+            context,
+            errands,
+        }
+    }
+
+    /// The first look, before the worker counts as started: if nobody leads, the leases that are missing are created now,
+    /// so that LATEST means the moment of the start, and so that a table that cannot be written fails the start.
+    pub(crate) async fn start(&mut self, listed: ListedShards, asked: Timestamp) -> Result<(), StoreError> {
+        self.listing.take_in(listed, asked, self.context.clock.now());
+        self.look().await?;
+        if let Duty::Take(free) = self.leadership.duty(self.context.clock.now()) {
+            self.take(free).await?;
+        }
+        if self.leadership.leads(self.context.clock.now()) {
+            self.scan().await?;
+            self.create_missing().await?;
+        }
+        Ok(())
+    }
+
+    /// Works until the worker is told to stop; then gives the lock up, and passes on what it sees of the fleet.
+    pub(crate) async fn run(mut self, last_look: oneshot::Sender<FleetView>) {
+        let context = Arc::clone(&self.context);
+        let mut next = context.clock.now();
+        while !context.stop.is_cancelled() && !context.abort.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = context.abort.cancelled() => return,
+                () = context.stop.cancelled() => break,
+                listed = self.listing.answer() => {
+                    if self.listed(listed) {
+                        next = context.clock.now();
+                    }
+                }
+                () = context.clock.sleep_until(next) => next = self.round().await,
+            }
+        }
+        if !context.abort.is_cancelled() {
+            self.stop(last_look).await;
+        }
+    }
+
+    /// One look at the row, and what it asks for. Calls are not broken off when the worker stops: each has its time, and
+    /// between them the stop is noticed.
+    /// Yields when the next one is due.
+    async fn round(&mut self) -> Moment {
+        let begun = self.context.clock.now();
+        let result = self.work().await;
+        self.tell();
+        let next = self.leadership.next_look(begun);
+        match result {
+            Ok(()) => {
+                if std::mem::take(&mut self.told.blind) {
+                    tracing::info!("the lease table answers again");
+                }
+                next
+            }
+            Err(error) => {
+                // A table that is short of capacity must not be scanned by all who miss its leader.
+                let rest = matches!(error, StoreError::Throttled(_)) && !self.told.leads;
+                self.blind(error);
+                if rest { next.max(begun + self.context.settings.timings.failover / 2) } else { next }
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Result<(), StoreError> {
+        let now = self.context.clock.now();
+        if self.leadership.must_look(now) {
+            self.look().await?;
+        }
+        match self.leadership.duty(self.context.clock.now()) {
+            Duty::Follow => Ok(()),
+            Duty::Watch => self.watch().await,
+            Duty::Take(free) => {
+                if self.take(free).await? {
+                    self.cycle().await
+                } else {
+                    self.watch().await
+                }
+            }
+            Duty::Lead => self.cycle().await,
+        }
+    }
+
+    /// Keeps ages warm; and takes for this worker alone what it has seen expire, if nobody leads.
+    async fn watch(&mut self) -> Result<(), StoreError> {
+        self.scan().await?;
+        let now = self.context.clock.now();
+        let claims = self.leadership.may_claim(now);
+        if claims && !self.told.claims {
+            tracing::warn!("no leader plans; this worker takes what it sees without a live holder");
+        }
+        self.told.claims = claims;
+        if claims {
+            self.claim(now);
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, (asked, result): (Timestamp, Result<ListedShards, SourceError>)) -> bool {
+        let now = self.context.clock.now();
+        match result {
+            Ok(listed) => {
+                self.listing.take_in(listed, asked, now);
+                true
+            }
+            Err(error) => {
+                self.listing.failed(now, &self.context, &error);
+                false
+            }
+        }
+    }
+
+    fn blind(&mut self, error: StoreError) {
+        if !error.is_retryable() {
+            self.context.fail(WorkerError::store("reading the lease table", error));
+        } else if !std::mem::replace(&mut self.told.blind, true) {
+            tracing::warn!(%error, "the lease table does not answer as it should; it is tried again");
+        }
+    }
+
+    fn tell(&mut self) {
+        let leads = self.leadership.leads(self.context.clock.now());
+        if self.told.leads && !leads {
+            tracing::info!(worker_id = %self.context.worker, "this worker leads the fleet no longer");
+        }
+        self.told.leads = leads;
+    }
+}

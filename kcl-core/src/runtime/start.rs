@@ -1,0 +1,118 @@
+//! Makes a worker ready, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::errands::Errands;
+use super::heartbeat::HeartbeatTask;
+use super::leader::Leader;
+use crate::error::WorkerError;
+use crate::ports::{SourceError, StoreStartError};
+use crate::types::{Backoff, Moment};
+
+/// What the start hands to the run.
+pub(crate) struct Started {
+    pub(super) errands: Arc<Errands>,
+    pub(super) heartbeat: HeartbeatTask,
+    pub(super) leader: Leader,
+}
+
+/// Makes the worker ready: the table, its own row, and where nobody leads the leases. What cannot be reached is tried again
+/// until the start time-out is over; what is wrong fails at once.
+pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError> {
+    let begun = context.clock.now();
+    let mut retry = StartRetry { context, until: begun + context.settings.start_timeout, failures: 0 };
+    loop {
+        match context.leases.start().await {
+            Ok(()) => break,
+            Err(StoreStartError::Store(error)) if error.is_retryable() && retry.pause().await => {
+                tracing::warn!(%error, "the lease table is not ready yet; it is tried again");
+            }
+            Err(StoreStartError::Store(error)) => return Err(WorkerError::store("opening the lease table", error)),
+            Err(error) => return Err(WorkerError::LeaseTable(error)),
+        }
+    }
+    let errands = Arc::new(Errands::default());
+    let heartbeat = HeartbeatTask::new(Arc::clone(context), Arc::clone(&errands));
+    let leader = Leader::new(Arc::clone(context), Arc::clone(&errands));
+    let mut started = Started { errands, heartbeat, leader };
+    let mut joined = false;
+    loop {
+        // An endpoint that takes the call and never answers must not stretch the start.
+        let result = tokio::select! {
+            biased;
+            result = first_steps(context, &mut started, &mut joined) => result,
+            () = context.clock.sleep_until(retry.until + LAST_CALL) => {
+                let silent = SourceError::Unavailable("it did not answer before the start time-out".into());
+                return Err(WorkerError::stream(LISTING, silent));
+            }
+        };
+        match result {
+            Ok(()) => return Ok(started),
+            Err(error) if is_retryable(&error) && retry.pause().await => {
+                tracing::warn!(%error, "the worker cannot start yet; it is tried again");
+            }
+            Err(error) => {
+                if joined {
+                    started.heartbeat.leave().await;
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The stream is looked at first: a worker that names a wrong one leaves no trace in the table. Then the worker's row, so
+/// that whoever leads counts on it; then the lead, if nobody has it.
+async fn first_steps(context: &Arc<Context>, started: &mut Started, joined: &mut bool) -> Result<(), WorkerError> {
+    let stream = &context.settings.stream;
+    let prepared = context.source.prepare(stream).await;
+    prepared.map_err(|error| WorkerError::stream("preparing to read the stream", error))?;
+    let asked = context.wall();
+    let listed = context.source.list_shards(stream).await.map_err(|error| WorkerError::stream(LISTING, error))?;
+    if !*joined {
+        started.heartbeat.join().await.map_err(|error| WorkerError::store("writing the worker row", error))?;
+        *joined = true;
+    }
+    let looked = started.leader.start(listed, asked).await;
+    looked.map_err(|error| WorkerError::store("creating leases", error))
+}
+
+fn is_retryable(error: &WorkerError) -> bool {
+    match error {
+        WorkerError::Store { error, .. } => error.is_retryable(),
+        WorkerError::Stream { error, .. } => error.is_retryable(),
+        WorkerError::LeaseTable(_)
+        | WorkerError::WorkerIdTaken { .. }
+        | WorkerError::Internal { .. }
+        | WorkerError::Signals(_)
+        | WorkerError::Aborted => false,
+    }
+}
+
+struct StartRetry<'a> {
+    context: &'a Context,
+    until: Moment,
+    failures: u32,
+}
+
+impl StartRetry<'_> {
+    /// Waits before the next attempt; false if the time is over.
+    async fn pause(&mut self) -> bool {
+        self.failures += 1;
+        let delay = START_BACKOFF.delay(self.failures, self.context.random());
+        let next = self.context.clock.now() + delay;
+        if next >= self.until {
+            return false;
+        }
+        self.context.clock.sleep_until(next).await;
+        true
+    }
+}
+
+const LISTING: &str = "listing the shards of the stream";
+/// A call that began before the start time-out may take this much longer.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+const START_BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(2) };
