@@ -4,6 +4,7 @@ Every check has to hold for local-aws. Another emulator may differ where DIFFERE
 and a listed one that is gone, both fail the run. CONFORMANCE.md explains them.
 """
 
+import pathlib
 import sys
 import time
 import uuid
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 DIFFERENCES = {
     "local-aws": {},
     "kinesis-local": {
+        "every_operation_is_known_or_listed_as_not_modelled",
         "batches_are_limited",
         "a_closed_shard_cannot_be_split",
         "a_bad_iterator_is_an_invalid_argument",
@@ -234,7 +236,24 @@ def an_unknown_consumer_cannot_subscribe(client):
     refused("ResourceNotFoundException", lambda: next(scene.subscribe(arn, Type="LATEST")))
 
 
+def every_operation_is_known_or_listed_as_not_modelled(client):
+    readme = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
+    careless = boto3.client("kinesis", config=config, endpoint_url=client.meta.endpoint_url)
+    unknown = set()
+    for operation in client.meta.service_model.operation_names:
+        try:
+            # Without any member most are refused, but for what is missing.
+            careless._make_api_call(operation, {})
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "UnknownOperationException":
+                unknown.add(operation)
+    missing = {operation for operation in unknown if f"`{operation}`" not in readme}
+    assert not missing, missing
+
+
 CHECKS = [
+    every_operation_is_known_or_listed_as_not_modelled,
     shards_tile_the_hash_space,
     partition_keys_go_by_md5,
     every_iterator_begins_where_it_says,

@@ -7,10 +7,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use aws_sdk_kinesis::config::{BehaviorVersion, Region};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use bytes::Bytes;
+use common::{client_through, trusting};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -19,18 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 fn client(endpoint: &str, ca_pem: &str) -> aws_sdk_kinesis::Client {
-    let store = TrustStore::empty().with_pem_certificate(ca_pem.as_bytes());
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .tls_context(TlsContext::builder().with_trust_store(store).build().unwrap())
-        .build_https();
-    let config = aws_sdk_kinesis::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(kcl_local::credentials())
-        .http_client(http)
-        .endpoint_url(endpoint);
-    aws_sdk_kinesis::Client::from_conf(config.build())
+    client_through(trusting(ca_pem), endpoint)
 }
 
 async fn start(tls: Tls) -> LocalAws {

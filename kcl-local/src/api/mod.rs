@@ -87,7 +87,7 @@ fn unknown(operation: &str) -> ServiceError {
 }
 
 /// The operations of the service that are refused here; the README lists them.
-const NOT_MODELLED: [&str; 10] = [
+const NOT_MODELLED: [&str; 22] = [
     "CreateChannel",
     "DeleteChannel",
     "DescribeChannel",
@@ -98,6 +98,18 @@ const NOT_MODELLED: [&str; 10] = [
     "PutResourcePolicy",
     "UpdateAccountSettings",
     "UpdateStreamWarmThroughput",
+    "AcknowledgeDeadLetterQueueRecords",
+    "AcknowledgeQueueRecords",
+    "CreateQueue",
+    "DeleteQueue",
+    "DescribeQueue",
+    "ListQueues",
+    "ReceiveDeadLetterQueueRecords",
+    "ReceiveQueueRecords",
+    "RestoreDeadLetterQueueRecords",
+    "UpdateDeadLetterQueueRecordsVisibility",
+    "UpdateQueue",
+    "UpdateQueueRecordsVisibility",
 ];
 
 #[derive(Clone, Copy)]

@@ -160,8 +160,12 @@ impl LocalKinesis {
         })
     }
 
-    /// Changes which shard-level metrics are switched on; returns them as they were and as they are.
-    pub(crate) fn change_metrics(
+    /// Changes which shard-level metrics are switched on; returns them as they were and as they are. They are remembered,
+    /// nothing is measured.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` if there is no such stream.
+    pub fn change_metrics(
         &self,
         name: &str,
         change: impl FnOnce(&mut std::collections::BTreeSet<String>),

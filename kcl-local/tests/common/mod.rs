@@ -1,12 +1,17 @@
-//! One scene, two ways to reach it: every check runs in process and over HTTP.
-#![allow(dead_code, reason = "no test file needs all of it")]
+//! One scene, and the ways to reach it: most checks run in process and over HTTP, some in every way.
+#![allow(dead_code, unused_imports, reason = "no test file needs all of it")]
+
+mod cbor;
+mod http2;
+mod ways;
 
 use std::sync::Arc;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
-use kcl_local::{Addresses, LocalAws, LocalDynamoDb, LocalKinesis, ManualClock, Settings, Timestamp};
+use kcl_local::{LocalAws, LocalDynamoDb, LocalKinesis, ManualClock, Settings, Timestamp};
+pub(crate) use ways::{WAYS, Way, client_through, trusting};
 
 /// A service, its clock, and a client of it.
 pub(crate) struct Scene {
@@ -20,20 +25,22 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn in_process(settings: Settings) -> Self {
-        let (kinesis, clock) = service(settings);
-        let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
-        let client = Client::new(&kinesis.sdk_config());
-        let dynamodb = aws_sdk_dynamodb::Client::new(&database.sdk_config());
-        Self { client, dynamodb, kinesis, database, clock, _server: None }
+        Self::reached(Way::InProcess, settings).await
     }
 
     pub(crate) async fn over_http(settings: Settings) -> Self {
+        Self::reached(Way::Http1, settings).await
+    }
+
+    pub(crate) async fn reached(way: Way, settings: Settings) -> Self {
         let (kinesis, clock) = service(settings);
         let database = LocalDynamoDb::with_clock(clock.clone()).unwrap();
-        let server = LocalAws::start_with(kinesis.clone(), database.clone(), Addresses::default()).await.unwrap();
-        let client = http_client(&server.kinesis_endpoint());
-        let dynamodb = dynamodb_client(&server.dynamodb_endpoint());
-        Self { client, dynamodb, kinesis, database, clock, _server: Some(server) }
+        let (client, server) = way.reach(&kinesis, &database).await;
+        let dynamodb = match &server {
+            Some(server) if way != Way::Tls => dynamodb_client(&server.dynamodb_endpoint()),
+            _ => aws_sdk_dynamodb::Client::new(&database.sdk_config()),
+        };
+        Self { client, dynamodb, kinesis, database, clock, _server: server }
     }
 
     /// A provisioned stream called `orders`.
