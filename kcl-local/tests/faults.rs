@@ -5,13 +5,16 @@ mod common;
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ShardIteratorType};
-use common::{Scene, code};
-use kcl_local::{Fault, FaultPlan, FaultRule, Faults};
+use common::{Scene, Way, code};
+use kcl_local::{Fault, FaultPlan, FaultRule, Faults, Settings};
 
 in_both_ways!(
     an_error_has_no_effect_and_the_sdk_tries_again,
@@ -182,16 +185,71 @@ async fn a_rule_for_a_shard_refuses_its_records(scene: Scene) {
 async fn dynamodb_meets_faults_too(scene: Scene) {
     let config = scene.dynamodb.config().to_builder().retry_config(RetryConfig::disabled()).build();
     let strict = aws_sdk_dynamodb::Client::from_conf(config);
-    set(scene.database.faults(), [FaultRule::new(Fault::Throttle).calls(1..=2)]);
-    let get = || {
-        strict.get_item().table_name("leases").key("k", aws_sdk_dynamodb::types::AttributeValue::S("v".into())).send()
+    let item = |name: &str| std::collections::HashMap::from([("k".to_owned(), AttributeValue::S(name.to_owned()))]);
+    let put = |name: &str| strict.put_item().table_name("leases").set_item(Some(item(name))).send();
+    let is_there = async |name: &str| {
+        let get = strict.get_item().table_name("leases").set_key(Some(item(name))).send().await;
+        get.unwrap().item.is_some()
     };
-    let error = get().await.unwrap_err().into_service_error();
+    let one = |fault| [FaultRule::new(fault).resource("leases").operation("PutItem").calls(1..=1)];
+    create_table(&strict).await;
+
+    set(scene.database.faults(), one(Fault::Throttle));
+    let error = put("a").await.unwrap_err().into_service_error();
     assert!(error.is_provisioned_throughput_exceeded_exception(), "{error}");
+    set(scene.database.faults(), [FaultRule::new(Fault::Throttle)]);
     assert_eq!(code(strict.list_tables().send().await), "ThrottlingException");
-    set(scene.database.faults(), [FaultRule::new(Fault::LostAnswer).resource("leases").calls(1..=1)]);
-    let error = get().await.unwrap_err();
-    assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
-    strict.list_tables().send().await.unwrap();
+    let down = Fault::Error { code: "InternalServerError".into(), status: 500, message: "down".into() };
+    set(scene.database.faults(), one(down));
+    assert!(put("a").await.unwrap_err().into_service_error().is_internal_server_error());
+    set(scene.database.faults(), one(Fault::ConnectionError));
+    assert!(matches!(put("a").await.unwrap_err(), SdkError::DispatchFailure(_)));
+    assert!(!is_there("a").await, "none of these has an effect");
+
+    set(scene.database.faults(), one(Fault::LostAnswer));
+    assert!(matches!(put("b").await.unwrap_err(), SdkError::DispatchFailure(_)));
+    assert!(is_there("b").await);
     assert_eq!(scene.database.faults().strikes(), [1]);
+    set(scene.database.faults(), one(Fault::TruncatedBody { bytes: 1 }));
+    put("c").await.unwrap_err();
+    set(scene.database.faults(), one(Fault::Reset { bytes: 1 }));
+    put("d").await.unwrap_err();
+    assert!(is_there("c").await && is_there("d").await);
+
+    let seconds = Duration::from_secs(5);
+    for late in [Fault::LateAnswer { delay: seconds }, Fault::StalledStream { bytes: 1, pause: Some(seconds) }] {
+        set(scene.database.faults(), one(late));
+        let mut call = std::pin::pin!(put("e"));
+        while scene.database.faults().strikes() == [0] {
+            assert!(futures_util::poll!(&mut call).is_pending());
+            tokio::task::yield_now().await;
+        }
+        scene.clock.advance(Duration::from_millis(4_999));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        scene.clock.advance(Duration::from_millis(1));
+        call.await.unwrap();
+    }
+    scene.database.faults().clear();
+    put("f").await.unwrap();
+}
+
+async fn create_table(client: &aws_sdk_dynamodb::Client) {
+    let key = KeySchemaElement::builder().attribute_name("k").key_type(KeyType::Hash).build().unwrap();
+    let attribute = AttributeDefinition::builder().attribute_name("k").attribute_type(ScalarAttributeType::S);
+    let create = client.create_table().table_name("leases").key_schema(key).billing_mode(BillingMode::PayPerRequest);
+    create.attribute_definitions(attribute.build().unwrap()).send().await.unwrap();
+}
+
+/// The SDK finds its way whenever a connection has gone away.
+#[tokio::test]
+async fn connections_that_go_away_are_replaced() {
+    for way in [Way::InProcess, Way::Http1, Way::Tls, Way::Cbor] {
+        let scene = Scene::reached(way, Settings::default()).await.with_stream(1).await;
+        set(scene.kinesis.faults(), [FaultRule::new(Fault::GoAway)]);
+        for count in 1..=10 {
+            put!(scene.client).await.unwrap();
+            assert_eq!(scene.kinesis.all_records("orders").unwrap().len(), count, "{way:?}");
+        }
+        assert_eq!(scene.kinesis.faults().strikes(), [10]);
+    }
 }

@@ -11,7 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kcl_local::{
-    Addresses, LocalAws, LocalDynamoDb, LocalKinesis, ManualClock, Service, StartingPosition, Timestamp, TokioClock,
+    Addresses, Fault, FaultPlan, FaultRule, LocalAws, LocalDynamoDb, LocalKinesis, ManualClock, Service,
+    StartingPosition, Timestamp, TokioClock,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -272,6 +273,45 @@ async fn subscriptions_stream_over_http2() {
     assert_eq!(kinds[1].0, "SubscribeToShardEvent");
     let event: Value = serde_json::from_slice(&kinds[1].1).unwrap();
     assert_eq!(event["Records"][0]["Data"], "dGVh");
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_away_ends_when_its_calls_have() {
+    let aws = start().await;
+    let kinesis = aws.kinesis();
+    let consumer = kinesis.register_consumer("orders", "c").unwrap();
+    let rule = FaultRule::new(Fault::GoAway).operation("ListShards");
+    kinesis.faults().set(FaultPlan { seed: 0, rules: vec![rule] });
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), connect(&aws).await);
+    let (mut sender, connection) = handshake.await.unwrap();
+    let mut connections = tokio::task::JoinSet::new();
+    connections.spawn(connection);
+
+    let position = json!({ "Type": "LATEST" });
+    let arn = kinesis.consumer_arn("orders", &consumer);
+    let body = json!({ "ConsumerARN": arn, "ShardId": "shardId-000000000000", "StartingPosition": position });
+    let subscription = sender.send_request(request("SubscribeToShard", body.to_string()).map(Full::new)).await.unwrap();
+    let list = || request("ListShards", r#"{"StreamName":"orders"}"#).map(Full::new);
+    let (status, _) = read(sender.send_request(list()).await.unwrap()).await;
+    assert_eq!(status, StatusCode::OK);
+    // Until GOAWAY is here, calls are still sent, and refused by it.
+    while sender.ready().await.is_ok() && sender.send_request(list()).await.is_ok() {}
+
+    // The subscription goes on, to the end of its shard.
+    kinesis.put_record("orders", "k", "tea").unwrap();
+    kinesis.split_shard_evenly("orders", kcl_local::ShardId(0)).unwrap();
+    let events = subscription.into_body().collect().await.unwrap().to_bytes();
+    let contains = |part: &[u8]| events.windows(part.len()).any(|window| window == part);
+    assert!(contains(b"dGVh") && contains(b"ChildShards"));
+    connections.join_next().await.unwrap().unwrap().unwrap();
+
+    // Over HTTP/1.1 the answer is the last one of its connection.
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(connect(&aws).await).await.unwrap();
+    connections.spawn(connection);
+    let (status, _) = read(sender.send_request(list()).await.unwrap()).await;
+    assert_eq!(status, StatusCode::OK);
+    connections.join_next().await.unwrap().unwrap().unwrap();
+    assert!(sender.ready().await.is_err());
 }
 
 /// A text of up to 23 bytes as CBOR.

@@ -138,6 +138,7 @@ impl RuleText {
                 pause: self.delay.as_ref().map(|delay| duration("delay", delay)).transpose()?,
             },
             "reset" => Fault::Reset { bytes },
+            "go-away" => Fault::GoAway,
             "expired-iterator" => Fault::ExpiredIterator,
             "stale-list" => Fault::StaleList { age: self.needed("age", self.age.as_ref())? },
             other => {
@@ -220,7 +221,7 @@ fn duration(member: &str, text: &Spanned<String>) -> Result<Duration, Problem> {
 }
 
 /// The faults by name, with the members that each takes.
-const MEMBERS: [(&str, &[&str]); 10] = [
+const MEMBERS: [(&str, &[&str]); 11] = [
     ("error", &["code", "status", "message"]),
     ("throttle", &[]),
     ("connection-error", &[]),
@@ -229,6 +230,7 @@ const MEMBERS: [(&str, &[&str]); 10] = [
     ("truncated-body", &["bytes"]),
     ("stalled-stream", &["bytes", "delay"]),
     ("reset", &["bytes"]),
+    ("go-away", &[]),
     ("expired-iterator", &[]),
     ("stale-list", &["age"]),
 ];

@@ -7,7 +7,7 @@ use hyper::Response;
 
 use super::rule::Fault;
 use crate::clock::Clock;
-use crate::http::{Body, ConnectionLost, Cut, Exchange};
+use crate::http::{Body, ConnectionLost, Cut, Exchange, GoAway};
 
 /// An error to answer with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,14 @@ pub(crate) fn inject(
                 let response = answered.await;
                 late.await;
                 response
+            })
+        }
+        Fault::GoAway => {
+            let answered = answer();
+            Box::pin(async move {
+                let mut response = answered.await?;
+                response.extensions_mut().insert(GoAway);
+                Ok(response)
             })
         }
         Fault::TruncatedBody { bytes } => cut(answer(), bytes, Cut::End),

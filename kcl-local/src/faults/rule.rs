@@ -44,6 +44,9 @@ pub enum Fault {
         /// How many bytes of the body come through before.
         bytes: u64,
     },
+    /// The answer comes, and then the connection takes no more calls: GOAWAY on HTTP/2, where calls under way go on, and the
+    /// end of the connection on HTTP/1.1. Without a socket it is nothing.
+    GoAway,
     /// `ExpiredIteratorException`, whatever the age of the iterator.
     ExpiredIterator,
     /// `ListShards` answers as it would have some time ago: without the shards that were opened since.

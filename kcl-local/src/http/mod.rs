@@ -17,6 +17,10 @@ pub use body::{Body, ConnectionLost};
 /// An answer on its way.
 pub type Exchange = Pin<Box<dyn Future<Output = Result<Response<Body>, ConnectionLost>> + Send>>;
 
+/// On an answer: the connection that carries it takes no more calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GoAway;
+
 /// A service that answers HTTP requests.
 ///
 /// [`serve`](crate::serve) puts it on a socket, [`http_client`](crate::http_client) under an SDK client in the same

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{Body, ConnectionLost, Service};
+use crate::http::{Body, ConnectionLost, GoAway, Service};
 
 /// Answers the requests of a connection until the client ends it, or `closing` asks for an end.
 pub(super) async fn run(
@@ -41,12 +41,14 @@ async fn converse(
     closing: CancellationToken,
 ) {
     let builder = builder();
-    let handler = service_fn(move |request| handle(service.clone(), request));
+    // Of this connection; the end of the server ends it too.
+    let leaving = closing.child_token();
+    let handler = service_fn(|request| handle(service.clone(), request, leaving.clone()));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), handler));
     let outcome = tokio::select! {
         biased;
         outcome = &mut connection => outcome,
-        () = closing.cancelled() => {
+        () = leaving.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -67,12 +69,20 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 /// An error ends the connection without an answer, or the stream of an HTTP/2 connection.
-async fn handle(service: impl Service, request: Request<Incoming>) -> Result<Response<Body>, ConnectionLost> {
+async fn handle(
+    service: impl Service,
+    request: Request<Incoming>,
+    leaving: CancellationToken,
+) -> Result<Response<Body>, ConnectionLost> {
     let (head, body) = request.into_parts();
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => service.exchange(Request::from_parts(head, body.to_bytes())).await,
-        Err(error) => Ok(refuse_body(&*error).map(Body::whole)),
+    let response = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => service.exchange(Request::from_parts(head, body.to_bytes())).await?,
+        Err(error) => refuse_body(&*error).map(Body::whole),
+    };
+    if response.extensions().get::<GoAway>().is_some() {
+        leaving.cancel();
     }
+    Ok(response)
 }
 
 fn refuse_body(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Response<Bytes> {

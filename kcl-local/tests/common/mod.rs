@@ -4,6 +4,7 @@
 mod cbor;
 mod http2;
 mod ways;
+pub(crate) mod world;
 
 use std::sync::Arc;
 
