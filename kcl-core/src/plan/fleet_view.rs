@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::assignment::{LeaseState, Rules, Snapshot, WorkerState};
+use super::steady::SteadyThroughput;
 use crate::types::{Lease, LeaseKey, Moment, Row, Timestamp, WorkerId, WorkerRow};
 
 /// What shows that the holder of a lease lives.
@@ -31,6 +32,7 @@ pub(crate) struct ObservedLease {
     moved_at: Option<Moment>,
     /// Its last owner was seen to give it up.
     given_up: bool,
+    carried: Option<SteadyThroughput>,
 }
 
 /// A worker row, and when its sign of life was first seen.
@@ -106,6 +108,7 @@ fn observe_lease(before: Option<ObservedLease>, lease: Lease, now: Moment) -> Ob
         pending_since: lease.checkpoint_owner.as_ref().map(|_| now),
         moved_at: None,
         given_up: false,
+        carried: SteadyThroughput::observe(None, lease.throughput, now),
         lease,
     };
     let Some(before) = before else { return first };
@@ -123,6 +126,7 @@ fn observe_lease(before: Option<ObservedLease>, lease: Lease, now: Moment) -> Ob
         pending_since: if same_pair { before.pending_since } else { first.pending_since },
         moved_at: if moves { Some(now) } else { before.moved_at },
         given_up,
+        carried: SteadyThroughput::observe(before.carried, first.lease.throughput, now),
         ..first
     }
 }
@@ -150,6 +154,7 @@ impl ObservedLease {
         state.pending = self.pending_since.map(|since| self.seen.since(since));
         state.moved = self.moved_at.map(|at| now.since(at));
         state.given_up = self.given_up;
+        state.throughput = self.carried.map(SteadyThroughput::value);
         state
     }
 }
@@ -234,6 +239,83 @@ mod tests {
         // A hand-off may change the holder without moving the counter.
         view.observe([lease("b", 5)], at(111));
         assert!(only(&view).silent_for(at(112)) <= EXPIRY);
+    }
+
+    fn handed(owner: &str, holder: Option<&str>, counter: u64) -> Row {
+        let mut lease = Lease::unowned(LeaseKey::new("s-0").unwrap(), Checkpoint::TrimHorizon, counter);
+        lease.owner = Some(WorkerId::new(owner).unwrap());
+        lease.checkpoint_owner = holder.map(|holder| WorkerId::new(holder).unwrap());
+        Row::Lease(Box::new(lease))
+    }
+
+    fn state(view: &FleetView, now: Moment) -> LeaseState<'_> {
+        only(view).state(now)
+    }
+
+    #[test]
+    fn a_hand_off_is_pending_since_this_pair_of_workers_was_first_seen() {
+        let mut view = FleetView::default();
+        view.observe([handed("a", None, 5)], at(100));
+        assert_eq!(state(&view, at(100)).pending, None);
+        view.observe([handed("b", Some("a"), 5)], at(102));
+        // The holder goes on renewing; that is no progress of the hand-off.
+        view.observe([handed("b", Some("a"), 9)], at(110));
+        assert_eq!(state(&view, at(110)).pending, Some(Duration::from_secs(8)));
+        view.observe([handed("c", Some("a"), 9)], at(112));
+        assert_eq!(state(&view, at(112)).pending, Some(Duration::ZERO));
+        view.observe([handed("c", None, 10)], at(114));
+        assert_eq!(state(&view, at(114)).pending, None);
+        view.observe([handed("b", Some("a"), 11)], at(116));
+        assert_eq!(state(&view, at(116)).pending, Some(Duration::ZERO));
+        let mut fresh = FleetView::default();
+        fresh.observe([handed("b", Some("a"), 11)], at(120));
+        assert_eq!(state(&fresh, at(120)).pending, Some(Duration::ZERO), "who comes later counts from then on");
+    }
+
+    #[test]
+    fn a_lease_was_moved_when_it_was_seen_with_another_owner_and_not_when_it_was_free() {
+        let mut view = FleetView::default();
+        view.observe([free("a")], at(100));
+        view.observe([lease("a", 5)], at(102));
+        assert_eq!(state(&view, at(102)).moved, None);
+        view.observe([handed("b", Some("a"), 5)], at(104));
+        view.observe([handed("b", None, 6)], at(110));
+        assert_eq!(state(&view, at(110)).moved, Some(Duration::from_secs(6)));
+    }
+
+    fn free(last: &str) -> Row {
+        let mut lease = Lease::unowned(LeaseKey::new("s-0").unwrap(), Checkpoint::TrimHorizon, 1);
+        lease.last_owner = Some(WorkerId::new(last).unwrap());
+        Row::Lease(Box::new(lease))
+    }
+
+    #[test]
+    fn a_lease_is_given_up_when_its_holder_was_seen_to_free_it() {
+        let mut view = FleetView::default();
+        view.observe([free("a")], at(100));
+        assert!(!state(&view, at(100)).given_up, "nobody knows why it is free");
+        view.observe([lease("a", 5)], at(102));
+        view.observe([free("a")], at(104));
+        view.observe([free("a")], at(106));
+        assert!(state(&view, at(106)).given_up);
+        view.observe([lease("b", 5)], at(108));
+        view.observe([free("a")], at(110));
+        assert!(!state(&view, at(110)).given_up, "b did not write that it is the last owner");
+    }
+
+    #[test]
+    fn rows_of_a_scan_that_broke_off_are_taken_in_and_the_others_are_not_forgotten() {
+        let mut view = FleetView::default();
+        view.observe([lease("a", 5), ours(1)], at(100));
+        view.observe_some([ours(2)], at(104));
+        view.observe_some([], at(106));
+        assert_eq!((view.leases.len(), view.workers.len()), (1, 1));
+        // What was not read again was last known to stand still when it was read: age comes from reading, not from waiting.
+        assert_eq!(state(&view, at(130)).silent, Duration::ZERO);
+        view.observe([lease("a", 5), ours(2)], at(131));
+        assert_eq!(state(&view, at(131)).silent, Duration::from_secs(31));
+        view.observe([lease("a", 5)], at(131));
+        assert!(view.workers.is_empty(), "a whole scan forgets what is gone, also one at the same moment");
     }
 
     #[test]

@@ -8,4 +8,5 @@ pub(crate) mod leadership;
 pub(crate) mod look;
 pub(crate) mod shard_end;
 pub(crate) mod shard_sync;
+pub(crate) mod steady;
 pub(crate) mod transition;

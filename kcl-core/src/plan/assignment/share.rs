@@ -130,25 +130,25 @@ impl<'a> Members<'a> {
             let candidates = (0..shares.len()).filter(|&i| shares[i] < parts[i].most);
             let open = |i: usize| parts[i].exact - shares[i] as f64;
             let best = candidates.min_by(|&a, &b| {
-                let by_zone = || zones.load(&self.list[a]).total_cmp(&zones.load(&self.list[b]));
+                let by_zone = || zones.has(&self.list[a]).cmp(&zones.has(&self.list[b]));
                 compare(open(b), open(a)).then_with(by_zone).then_with(|| self.list[a].tie.cmp(&self.list[b].tie))
             });
             // Nobody has room for the rest.
             let Some(best) = best else { break };
             shares[best] += 1;
-            zones.change(&self.list[best], 1.0);
+            *zones.of_member(&self.list[best]) += 1;
             sum += 1;
         }
         while sum > self.total {
             let candidates = (0..shares.len()).filter(|&i| shares[i] > parts[i].least);
             let over = |i: usize| shares[i] as f64 - parts[i].exact;
             let best = candidates.min_by(|&a, &b| {
-                let by_zone = || zones.load(&self.list[b]).total_cmp(&zones.load(&self.list[a]));
+                let by_zone = || zones.has(&self.list[b]).cmp(&zones.has(&self.list[a]));
                 compare(over(b), over(a)).then_with(by_zone).then_with(|| self.list[b].tie.cmp(&self.list[a].tie))
             });
             let Some(best) = best else { break };
             shares[best] -= 1;
-            zones.change(&self.list[best], -1.0);
+            *zones.of_member(&self.list[best]) -= 1;
             sum -= 1;
         }
         shares
@@ -200,29 +200,25 @@ fn compare(a: f64, b: f64) -> Ordering {
     if (a - b).abs() < 1e-6 { Ordering::Equal } else { a.total_cmp(&b) }
 }
 
-/// How many leases each zone has for its capacity.
+/// How many leases each zone has: the fewer there are in one place, the fewer stop when it fails.
 struct Zones<'a> {
-    zones: BTreeMap<Option<&'a str>, (f64, f64)>,
+    leases: BTreeMap<Option<&'a str>, usize>,
 }
 
 impl<'a> Zones<'a> {
     fn of(members: &Members<'a>, shares: &[usize]) -> Self {
-        let mut zones: BTreeMap<Option<&'a str>, (f64, f64)> = BTreeMap::new();
+        let mut leases: BTreeMap<Option<&'a str>, usize> = BTreeMap::new();
         for (member, share) in members.list.iter().zip(shares) {
-            let zone = zones.entry(member.zone).or_default();
-            zone.0 += *share as f64;
-            zone.1 += member.capacity;
+            *leases.entry(member.zone).or_default() += share;
         }
-        Zones { zones }
+        Zones { leases }
     }
 
-    fn load(&self, member: &Member<'a>) -> f64 {
-        self.zones.get(&member.zone).map_or(0.0, |(leases, capacity)| leases / capacity)
+    fn of_member(&mut self, member: &Member<'a>) -> &mut usize {
+        self.leases.entry(member.zone).or_default()
     }
 
-    fn change(&mut self, member: &Member<'a>, by: f64) {
-        if let Some(zone) = self.zones.get_mut(&member.zone) {
-            zone.0 += by;
-        }
+    fn has(&self, member: &Member<'a>) -> usize {
+        self.leases.get(&member.zone).copied().unwrap_or_default()
     }
 }

@@ -54,6 +54,8 @@ pub struct LeaseState<'a> {
     pub moved: Option<Duration>,
     /// Its last owner gave it up, although it went on living.
     pub given_up: bool,
+    /// What it carries: the average, over the last minutes of observation, of what its holders measured.
+    pub throughput: Option<Throughput>,
     /// Its shard has records to read now: it is not processed to the end, and neither is a parent of it still open.
     ///
     /// Filled in by [`Snapshot::new`]. A lease that is not readable weighs nothing. One that waits for its parents is not
@@ -73,6 +75,7 @@ impl<'a> LeaseState<'a> {
             pending: row.checkpoint_owner.as_ref().map(|_| Duration::ZERO),
             moved: None,
             given_up: false,
+            throughput: row.throughput,
             readable: !row.is_ended(),
             standing: Standing::Free,
         }
@@ -81,11 +84,6 @@ impl<'a> LeaseState<'a> {
     /// The key of the lease.
     pub fn key(&self) -> &'a LeaseKey {
         &self.row.key
-    }
-
-    /// What it carries, as its holder measured.
-    pub fn throughput(&self) -> Option<Throughput> {
-        self.row.throughput
     }
 
     /// Whether it must be given to a worker: it can be read, and nobody does.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::weight::ordered;
 use super::{INNER_BAND, Rank, Spread};
+use crate::plan::assignment::share::Member;
 use crate::plan::assignment::standing::Standing;
 use crate::plan::assignment::steps::Step;
 
@@ -31,15 +32,18 @@ struct Parties {
     givers: BTreeSet<(Reverse<u64>, u64, usize)>,
     receivers: BTreeSet<Rank>,
     stocks: BTreeMap<usize, Stock>,
+    /// Members that carry too much and can give nothing away.
+    left_alone: BTreeSet<usize>,
 }
 
 impl Spread<'_, '_> {
     /// Moves leases from the member that carries most to the one that carries least, until all are about even.
     pub(super) fn even_out(&mut self) {
-        if !self.is_uneven() {
+        let mut parties = Parties::default();
+        if !self.is_uneven(&parties) {
             return;
         }
-        let mut parties = Parties { stocks: self.stocks(), ..Parties::default() };
+        parties.stocks = self.stocks();
         (0..self.members.list.len()).for_each(|member| self.enlist(&mut parties, member));
         let mut budget = self.snapshot.move_budget();
         while budget > 0
@@ -49,8 +53,10 @@ impl Spread<'_, '_> {
             let chosen = parties.stocks.get_mut(&giver).and_then(|stock| self.choose(stock, giver, receiver));
             let Some((bits, lease)) = chosen else {
                 // Nor has it anything for the others, which carry more than this one.
-                parties.stocks.remove(&giver);
-                parties.givers.pop_first();
+                self.leave_alone(&mut parties, giver);
+                if !self.is_uneven(&parties) {
+                    return;
+                }
                 continue;
             };
             budget -= 1;
@@ -64,9 +70,19 @@ impl Spread<'_, '_> {
         }
     }
 
+    /// Counts without a member: what it carries too much, the others cannot carry for it.
+    fn leave_alone(&mut self, parties: &mut Parties, member: usize) {
+        self.strike(parties, member);
+        parties.left_alone.insert(member);
+        let others = self.members.list.iter().enumerate().filter(|(index, _)| !parties.left_alone.contains(index));
+        let sum = |(weight, capacity), other: &Member<'_>| (weight + other.weight, capacity + other.capacity);
+        let (weight, capacity) = others.map(|(_, other)| other).fold((0.0, 0.0), sum);
+        self.mean = if capacity > 0.0 { weight / capacity } else { 0.0 };
+    }
+
     /// Whether a member carries so much, or one that may be helped so little, that leases should be moved.
-    fn is_uneven(&self) -> bool {
-        (0..self.members.list.len()).any(|member| {
+    fn is_uneven(&self, parties: &Parties) -> bool {
+        (0..self.members.list.len()).filter(|member| !parties.left_alone.contains(member)).any(|member| {
             let takes = self.members.list[member].takes_moves && self.has_room(member);
             let load = self.load(member);
             load > self.mean * (1.0 + OUTER_BAND) || takes && load < self.mean * (1.0 - OUTER_BAND)

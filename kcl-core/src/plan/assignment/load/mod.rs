@@ -14,13 +14,14 @@ use weight::{Scale, ordered};
 
 /// Spreads leases by their measured throughput, so that each worker carries about the same for its capacity.
 ///
-/// - A lease weighs what its holder measured, or the mean where nothing is measured yet, and a quarter of the mean on top
-///   (1 KiB/s at least): an idle lease costs something, too, and leases that are all idle spread by number.
+/// - A lease weighs what its holders measured over the last minutes, or the mean where nothing is measured yet, and a quarter
+///   of the mean on top (1 KiB/s at least): an idle lease costs something, too, and leases that are all idle spread by number.
 /// - Leases that nobody reads go to the worker that carries least, heavy ones first; to their last owner if that does not
 ///   carry too much then.
 /// - Nothing is moved while all workers carry within 10 % of the mean. Beyond, leases are moved until all are within 5 %, so
 ///   that noise in the measurements does not begin it anew; and only where the higher load of both workers falls by at least
-///   a quarter of what is moved. So it comes to rest also where heavy leases leave no even spread.
+///   a quarter of what is moved. So it comes to rest also where heavy leases leave no even spread: a worker that carries too
+///   much, with nothing that another could better carry, is left alone, and the others are evened out among themselves.
 /// - What was moved within the last minute stays where it is, unless a worker carries more than half too much or too little,
 ///   as when many join one after another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -31,7 +31,7 @@ impl Scale {
 }
 
 fn measured(lease: &LeaseState<'_>) -> Option<f64> {
-    let Throughput(measured) = lease.throughput()?;
+    let Throughput(measured) = lease.throughput?;
     (0.0..MOST).contains(&measured).then_some(measured)
 }
 

@@ -61,6 +61,7 @@ fn row(line: &str, second: u64) -> Row {
             row.implementation = Some("kcl-core/test".into());
             row.heartbeat = Some(moves);
         }
+        row.max_leases = value("max").map(|text| text.parse().unwrap());
         row.capacity = if has("stops") { Some(0.0) } else { value("capacity").map(|text| text.parse().unwrap()) };
         row.zone = value("zone").map(str::to_owned);
         return Row::Worker(Box::new(row));

@@ -2,3 +2,8 @@
 
 mod count;
 mod fixture;
+mod helpers;
+mod laws;
+mod load;
+mod model;
+mod review;
