@@ -6,6 +6,7 @@ pub(crate) mod fleet_view;
 pub(crate) mod holding;
 pub(crate) mod leadership;
 pub(crate) mod look;
+pub(crate) mod outbox;
 pub(crate) mod shard_end;
 pub(crate) mod shard_sync;
 pub(crate) mod steady;

@@ -25,6 +25,14 @@ pub trait Clock: Debug + Send + Sync + 'static {
 
     /// Waits until `deadline`.
     async fn sleep_until(&self, deadline: Moment);
+
+    /// Waits until `deadline`, and wakes within a tenth of a second where the machine was suspended meanwhile and the
+    /// deadline passed. For the one place that must notice at once that its time is over; it may cost wake-ups.
+    ///
+    /// A clock whose waits count suspend anyway, or whose machine is never suspended, keeps this.
+    async fn sleep_until_even_suspended(&self, deadline: Moment) {
+        self.sleep_until(deadline).await;
+    }
 }
 
 /// The machine's clocks, with tokio's timer for waiting.
@@ -40,6 +48,10 @@ impl SystemClock {
         SystemClock
     }
 }
+
+/// How often the clock is looked at while a deadline must not be missed by long: one task of a worker does, and a look costs
+/// about a microsecond.
+const LOOK_AT_CLOCK: Duration = Duration::from_millis(50);
 
 #[async_trait]
 impl Clock for SystemClock {
@@ -69,6 +81,17 @@ impl Clock for SystemClock {
                 return;
             }
             tokio::time::sleep(left).await;
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that waits for real")]
+    async fn sleep_until_even_suspended(&self, deadline: Moment) {
+        loop {
+            let left = deadline.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK_AT_CLOCK)).await;
         }
     }
 }

@@ -339,7 +339,7 @@ impl ShardTask {
     fn progress(&mut self, position: RecordPosition, records: u64, bytes: u64) {
         self.metrics.records.increment(records);
         self.metrics.record_bytes.increment(bytes);
-        self.shared.complete(position);
+        self.shared.complete(position, bytes);
         self.unflushed.records += records;
         self.unflushed.bytes += bytes;
         let limits = self.context.settings.checkpoint;

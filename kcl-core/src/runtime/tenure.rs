@@ -16,10 +16,19 @@ pub(crate) struct SharedTenure {
     pub(crate) token: FencingToken,
     /// Microseconds since the clock's origin.
     deadline: AtomicU64,
-    completed: Mutex<Option<RecordPosition>>,
+    completed: Mutex<Option<Completed>>,
     ended: CancellationToken,
     reason: OnceLock<LeaseLostReason>,
     hand_over: CancellationToken,
+}
+
+/// What was completed.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    /// Everything up to here.
+    pub(crate) position: RecordPosition,
+    /// Bytes of user data that came with it.
+    pub(crate) bytes: u64,
 }
 
 impl SharedTenure {
@@ -44,13 +53,15 @@ impl SharedTenure {
         self.deadline.store(micros(deadline), Ordering::Release);
     }
 
-    /// Everything up to here is completed; the next write stores it.
-    pub(crate) fn complete(&self, position: RecordPosition) {
-        *self.completed.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+    /// Everything up to here is completed, with so many bytes more; the next write stores it.
+    pub(crate) fn complete(&self, position: RecordPosition, bytes: u64) {
+        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = completed.take().map_or(0, |completed| completed.bytes);
+        *completed = Some(Completed { position, bytes: before.saturating_add(bytes) });
     }
 
     /// What was completed since the last call.
-    pub(crate) fn take_completed(&self) -> Option<RecordPosition> {
+    pub(crate) fn take_completed(&self) -> Option<Completed> {
         self.completed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -10,3 +10,4 @@ mod resting;
 mod shard_end;
 mod sharing;
 mod slow_store;
+mod throttling;

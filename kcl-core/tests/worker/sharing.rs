@@ -8,7 +8,7 @@ use kcl_core::testing::ManualClock;
 use kcl_core::types::{Checkpoint, Row, StoreError};
 use kcl_core::{LeaseLostReason, LeaseReleasedReason, WorkerError, WorkerEvent};
 
-use crate::fleet::{Fleet, key, name, owners};
+use crate::fleet::{Fleet, key, name, owners, shard};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -261,6 +261,25 @@ fn the_leases_written_carry_what_other_workers_need() {
         let lease = fleet.store.lease(&key(0)).unwrap();
         assert_eq!((lease.owner.clone(), lease.epoch()), (None, kcl_core::types::Epoch(2)));
         assert_eq!(lease.last_owner.as_ref().unwrap().as_str(), "a");
+    });
+}
+
+#[test]
+fn the_leases_written_carry_how_much_comes_through_them() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 2);
+        let _a = fleet.start("a").await;
+        for _ in 0..300 {
+            fleet.source.append(&shard(0), vec![7; 1024]);
+            fleet.pass(SECOND / 10).await;
+        }
+        let throughput = |index| fleet.store.lease(&key(index)).unwrap().throughput.map(|rate| rate.0);
+        let busy = throughput(0).unwrap();
+        assert!((9.0..11.0).contains(&busy), "10 KiB/s, and the row says {busy}");
+        assert_eq!(throughput(1), None, "nothing ever came through it");
+        fleet.pass(30 * SECOND).await;
+        assert!(throughput(0).unwrap() < 0.1, "it has been idle for a while");
     });
 }
 

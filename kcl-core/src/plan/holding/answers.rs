@@ -28,7 +28,7 @@ impl Holding {
                     return Vec::new();
                 };
                 self.base = sent;
-                let mut news = self.confirm(after, sent);
+                let mut news = self.confirm(after, sent, random);
                 let begun = ending.begun(&self.me).cloned().collect();
                 let look_at = ending.existing().to_vec();
                 news.push(News::Gone(Parting { successor: None, begun, sent, look_at }));
@@ -60,7 +60,7 @@ impl Holding {
             WriteOutcome::Applied(row) => {
                 // The condition on the counter says that no earlier write was applied: this one produced the counter.
                 self.base = sent;
-                let mut news = self.confirm(row, sent);
+                let mut news = self.confirm(row, sent, random);
                 if purpose == Purpose::Farewell {
                     news.push(self.gone());
                 }
@@ -106,12 +106,15 @@ impl Holding {
         Vec::new()
     }
 
-    fn confirm(&mut self, row: Lease, sent: Moment) -> Vec<News> {
+    fn confirm(&mut self, row: Lease, sent: Moment, random: u64) -> Vec<News> {
         let stored = (row.checkpoint != self.row.checkpoint).then(|| row.checkpoint.clone());
         self.row = row;
         self.unanswered = None;
-        self.failures = 0;
-        self.renewal_due = sent + self.timings.renewal;
+        // Leases that failed or waited together, and are renewed together afterwards, would be so for ever.
+        let late = sent.since(self.renewal_due) > self.timings.renewal / 8;
+        let failed = std::mem::take(&mut self.failures) > 0;
+        let spread = if late || failed { random % 512 } else { 0 };
+        self.renewal_due = sent + self.timings.renewal.mul_f64(1.0 - spread as f64 / 1024.0);
         self.next = if self.farewell.is_some() { sent } else { self.renewal_due };
         // Counted from any write, so that records which trickle in do not double the writes.
         self.checkpoint_after = sent + self.checkpoint_interval;
@@ -149,7 +152,7 @@ impl Holding {
                     self.base = self.unanswered.unwrap_or(self.base);
                 }
                 let base = self.base;
-                let mut news = self.confirm(row, base);
+                let mut news = self.confirm(row, base, random);
                 self.next = self.next.min(now);
                 if asked {
                     news.push(News::HandOverAsked);
@@ -180,10 +183,14 @@ impl Holding {
         Parting { look_at: ending.with_rows().cloned().collect(), ..Parting::default() }
     }
 
+    /// The same again, after a pause that grows, but not beyond a quarter of the time that is left: the last moments of a
+    /// tenure are its most precious ones.
     fn repeat(&mut self, error: StoreError, now: Moment, random: u64) -> Vec<News> {
         self.failures = self.failures.saturating_add(1);
-        let backoff = Backoff { first: self.timings.attempt / 5, most: self.timings.attempt };
-        self.next = now + backoff.delay(self.failures, random);
+        let attempt = self.timings.attempt;
+        let backoff = Backoff { first: attempt / 5, most: attempt };
+        let pause = backoff.delay(self.failures, random).min(self.deadline().since(now) / 4).max(attempt / 20);
+        self.next = now + pause;
         if error.is_retryable() { Vec::new() } else { vec![News::Broken(error)] }
     }
 }

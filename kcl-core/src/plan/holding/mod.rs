@@ -1,9 +1,11 @@
 //! One held lease: which write is due, what an answer means, and until when this worker may act as holder.
 
 mod answers;
+mod throughput;
 
 use std::time::Duration;
 
+use super::outbox::Urgency;
 use super::shard_end::ShardEnding;
 use super::transition::{self, LeaseWrite, Role};
 use crate::settings::Timings;
@@ -11,6 +13,7 @@ use crate::types::{
     Checkpoint, Epoch, FencingToken, Lease, LeaseKey, Moment, RecordPosition, StepResult, StoreError, Tenure,
     TransactionStep, WorkerId, WriteOutcome,
 };
+use throughput::Average;
 
 /// Why a tenure is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +126,7 @@ pub(crate) struct Holding {
     /// When others should see the counter move again. The end of a shard that cannot be written gives way to it.
     renewal_due: Moment,
     completed: Option<RecordPosition>,
+    carried: Average,
     /// When a completed position may ride along again.
     checkpoint_after: Moment,
     checkpoint_interval: Duration,
@@ -160,6 +164,7 @@ impl Holding {
             failures: 0,
             renewal_due: next,
             completed: row.checkpoint.record().cloned(),
+            carried: Average::new(row.throughput, sent),
             checkpoint_after: sent + checkpoint_interval.min(next.since(sent)),
             checkpoint_interval,
             flush: false,
@@ -189,8 +194,9 @@ impl Holding {
         self.base + self.timings.failover
     }
 
-    /// Everything up to here is completed; it is stored when the next write allows it.
-    pub(crate) fn complete(&mut self, position: RecordPosition) {
+    /// Everything up to here is completed, with so many bytes more; it is stored when the next write allows it.
+    pub(crate) fn complete(&mut self, position: RecordPosition, bytes: u64) {
+        self.carried.add(bytes);
         if self.completed.as_ref().is_none_or(|before| *before < position) {
             self.completed = Some(position);
         }
@@ -238,10 +244,16 @@ impl Holding {
         (self.row.checkpoint < completed).then_some(completed)
     }
 
-    /// When [`write`](Holding::write) or [`check`](Holding::check) have something to do again.
+    /// When [`due`](Holding::due) or [`check`](Holding::check) have something to say again.
     pub(crate) fn wake_at(&self) -> Moment {
         let due = if self.under_way.is_some() { None } else { Some(self.due_at()) };
         due.map_or(self.deadline(), |due| due.min(self.deadline()))
+    }
+
+    /// The same for a write that is due and waits for its turn: when it becomes more urgent, or its time is over.
+    pub(crate) fn wake_while_waiting(&self, now: Moment) -> Moment {
+        let more_urgent = Some(self.renewal_due).filter(|due| *due > now);
+        more_urgent.map_or(self.deadline(), |due| due.min(self.deadline()))
     }
 
     /// A checkpoint interval shorter than the renewal period makes a look due of its own: by then something may have been
@@ -255,19 +267,32 @@ impl Holding {
         (now >= self.deadline()).then_some(News::Ended(TenureEnd::Expired))
     }
 
-    /// The write that is due now, if any. Only one is under way at a time: each is conditional on the counter that the one
-    /// before it produced. The caller sends it after this call and never before.
-    pub(crate) fn write(&mut self, now: Moment) -> Option<Write> {
+    /// How urgent the write is that is due now, if any is.
+    pub(crate) fn due(&mut self, now: Moment) -> Option<Urgency> {
         if self.under_way.is_some() || now < self.due_at() || now >= self.deadline() {
             return None;
         }
-        let unstored = self.unstored();
-        if unstored.is_none() && now < self.next {
+        if self.unstored().is_none() && now < self.next {
             self.checkpoint_after = now + self.checkpoint_interval;
             return None;
         }
+        Some(if now >= self.renewal_due {
+            Urgency::Renewal
+        } else if self.farewell.is_some() || self.look {
+            Urgency::Change
+        } else {
+            Urgency::Checkpoint
+        })
+    }
+
+    /// The write that is due now, if any. Only one is under way at a time: each is conditional on the counter that the one
+    /// before it produced. The caller sends it after this call and never before.
+    pub(crate) fn write(&mut self, now: Moment) -> Option<Write> {
+        self.due(now)?;
+        let unstored = self.unstored();
+        let throughput = self.carried.sample(now, self.timings.renewal);
         let (me, role, epoch) = (&self.me, self.role, self.epoch);
-        let (write, purpose) = match self.farewell.as_ref().filter(|_| !self.gives_way_to_renewal(now)) {
+        let (mut write, purpose) = match self.farewell.as_ref().filter(|_| !self.gives_way_to_renewal(now)) {
             Some(Farewell::Release) => (transition::release(&self.row, me, role, epoch, unstored), Purpose::Farewell),
             Some(Farewell::HandOver { to }) => {
                 (transition::hand_over(&self.row, me, role, epoch, unstored, to), Purpose::Farewell)
@@ -281,6 +306,7 @@ impl Holding {
                 (transition::renew(&self.row, me, role, epoch, checkpoint), Purpose::Renew)
             }
         };
+        write.change.throughput = throughput.filter(|_| throughput != self.row.throughput);
         let (send, end) = match &self.farewell {
             Some(Farewell::ShardEnd(ending)) if purpose == Purpose::Farewell && ending.has_rows() => {
                 let after = write.change.apply(&self.row);

@@ -55,13 +55,13 @@ fn lost() -> WriteOutcome {
 #[test]
 fn a_checkpoint_rides_on_the_renewal() {
     let (mut row, mut holding) = begun();
-    holding.complete(position(7));
+    holding.complete(position(7), 0);
     assert_eq!(due(&mut holding, millis(3_000)), None, "not due yet");
     let write = due(&mut holding, millis(3_334)).unwrap();
     let news = holding.answer(apply(&mut row, &write), millis(3_350), 0);
     assert_eq!(news, [News::Stored(Checkpoint::At(position(7)))]);
     assert_eq!(holding.deadline(), millis(13_334), "counted from before the write was sent");
-    holding.complete(position(8));
+    holding.complete(position(8), 0);
     assert_eq!(due(&mut holding, millis(3_400)), None, "one write per period, however many records come");
 }
 
@@ -69,7 +69,7 @@ fn a_checkpoint_rides_on_the_renewal() {
 fn a_flush_is_the_renewal() {
     let (mut row, mut holding) = begun();
     assert!(!holding.flush(millis(100)), "nothing to store");
-    holding.complete(position(7));
+    holding.complete(position(7), 0);
     assert!(holding.flush(millis(100)));
     let write = due(&mut holding, millis(100)).unwrap();
     assert_eq!(due(&mut holding, millis(100)), None, "one at a time");
@@ -94,7 +94,7 @@ fn after_a_lost_answer_the_deadline_counts_from_the_first_write() {
 #[test]
 fn a_refused_write_does_not_move_the_deadline() {
     let (_, mut holding) = begun();
-    for step in 0..20 {
+    for step in 0..40 {
         let now = holding.wake_at();
         if let Some(news) = holding.check(now) {
             assert_eq!((news, now, step > 3), (News::Ended(TenureEnd::Expired), millis(10_000), true));
@@ -104,6 +104,35 @@ fn a_refused_write_does_not_move_the_deadline() {
         assert_eq!(holding.answer(WriteOutcome::Refused(StoreError::Throttled("slow".into())), now, 9), []);
     }
     panic!("the tenure never ended");
+}
+
+#[test]
+fn attempts_use_the_whole_time_and_crowd_towards_its_end() {
+    let (_, mut holding) = begun();
+    let mut attempts = Vec::new();
+    while holding.check(holding.wake_at()).is_none() {
+        let now = holding.wake_at();
+        let _ = due(&mut holding, now).unwrap();
+        attempts.push(now);
+        let _ = holding.answer(WriteOutcome::Refused(StoreError::Throttled("slow".into())), now, u64::MAX);
+    }
+    let last = attempts.iter().filter(|at| **at >= millis(9_000)).count();
+    assert!((4..=20).contains(&last), "{attempts:?}");
+    assert!(attempts.iter().any(|at| *at > millis(9_800)), "{attempts:?}");
+}
+
+#[test]
+fn what_is_due_grows_more_urgent_while_it_waits() {
+    let (_, mut holding) = begun();
+    holding.complete(position(1), 10);
+    assert!(holding.flush(millis(100)));
+    assert_eq!(holding.due(millis(100)), Some(Urgency::Checkpoint));
+    assert_eq!(holding.wake_while_waiting(millis(100)), millis(0) + timings().renewal);
+    assert_eq!(holding.due(millis(3_400)), Some(Urgency::Renewal));
+    assert_eq!(holding.wake_while_waiting(millis(3_400)), millis(10_000));
+    let (_, mut holding) = begun();
+    holding.bid_farewell(Farewell::Release, millis(100));
+    assert_eq!(holding.due(millis(100)), Some(Urgency::Change));
 }
 
 #[test]
@@ -138,7 +167,7 @@ fn a_hand_off_that_a_leader_asks_for_is_completed_by_the_release() {
     row.checkpoint_owner = Some(worker("a"));
     let write = due(&mut holding, millis(4_000)).unwrap();
     assert_eq!(holding.answer(apply(&mut row, &write), millis(4_020), 0), [News::HandOverAsked]);
-    holding.complete(position(3));
+    holding.complete(position(3), 0);
     holding.bid_farewell(Farewell::Release, millis(4_100));
     let write = due(&mut holding, millis(4_100)).unwrap();
     let news = holding.answer(apply(&mut row, &write), millis(4_120), 0);
@@ -189,7 +218,7 @@ fn a_row_that_is_older_or_newer_than_what_is_confirmed_only_hastens_the_next_wri
 #[test]
 fn a_worker_that_stops_names_its_successor_in_the_last_write() {
     let (mut row, mut holding) = begun();
-    holding.complete(position(3));
+    holding.complete(position(3), 0);
     holding.bid_farewell(Farewell::HandOver { to: worker("c") }, millis(100));
     let write = due(&mut holding, millis(100)).unwrap();
     let news = holding.answer(apply(&mut row, &write), millis(120), 0);
@@ -353,7 +382,7 @@ impl World {
             Step::Write(fate) => return self.write(fate),
             Step::Complete(records) => {
                 self.done += records;
-                self.holding.complete(position(self.done));
+                self.holding.complete(position(self.done), 0);
             }
             Step::Ask => {
                 if let Some(ask) = transition::ask_to_hand_over(&self.row, &worker("b")) {

@@ -3,6 +3,7 @@
 //! One task owns all tenures: renewals, checkpoints and releases of one lease cannot race with each other, and between
 //! workers the condition of each write decides. What to write when is decided by [`Holding`](crate::plan::holding::Holding); `keeper` sends it.
 
+mod answers;
 mod keeper;
 mod send;
 

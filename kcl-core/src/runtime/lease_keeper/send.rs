@@ -10,39 +10,60 @@ use super::super::context::Context;
 use crate::plan::holding::{EndOutcome, Write};
 use crate::plan::transition::{self, LeaseWrite};
 use crate::types::{
-    Backoff, CreateOutcome, Lease, LeaseKey, StepResult, Tenure, TransactionOutcome, TransactionStep, WorkerId,
-    WriteOutcome,
+    Backoff, CreateOutcome, Lease, LeaseKey, Moment, StepResult, StoreError, Tenure, TransactionOutcome,
+    TransactionStep, WorkerId, WriteOutcome,
 };
 
 pub(super) enum Answer {
-    Begun { key: LeaseKey, outcome: WriteOutcome },
-    Written { tenure: Tenure, outcome: WriteOutcome },
-    Ended { tenure: Tenure, outcome: EndOutcome },
+    Begun { key: LeaseKey, sent: Moment, outcome: WriteOutcome },
+    Written { tenure: Tenure, sent: Moment, outcome: WriteOutcome },
+    Ended { tenure: Tenure, sent: Moment, outcome: EndOutcome },
     Restored { last: Lease, failures: u32, outcome: CreateOutcome },
     Noticed,
 }
 
-/// Begins a tenure.
-pub(super) fn begin(context: Arc<Context>, key: LeaseKey, write: Box<LeaseWrite>) -> BoxFuture<'static, Answer> {
+impl Answer {
+    /// When the write was sent that this answers, and whether the table asked for fewer; `None` for calls that do not go
+    /// through the outbox.
+    pub(super) fn to_outbox(&self) -> Option<(Moment, bool)> {
+        let throttled = |outcome: &WriteOutcome| matches!(outcome, WriteOutcome::Refused(StoreError::Throttled(_)));
+        match self {
+            Answer::Begun { sent, outcome, .. } | Answer::Written { sent, outcome, .. } => {
+                Some((*sent, throttled(outcome)))
+            }
+            Answer::Ended { sent, outcome: EndOutcome::Settled(outcome), .. } => Some((*sent, throttled(outcome))),
+            Answer::Ended { sent, .. } => Some((*sent, false)),
+            Answer::Restored { .. } | Answer::Noticed => None,
+        }
+    }
+}
+
+/// Begins a tenure with a write that is sent now.
+pub(super) fn begin(
+    context: Arc<Context>,
+    key: LeaseKey,
+    write: Box<LeaseWrite>,
+    sent: Moment,
+) -> BoxFuture<'static, Answer> {
     async move {
         let outcome = context.attempt(context.leases.update(&key, &write.condition, &write.change)).await;
-        Answer::Begun { key, outcome }
+        Answer::Begun { key, sent, outcome }
     }
     .boxed()
 }
 
-/// Writes what is due for a tenure.
-pub(super) fn write(context: Arc<Context>, tenure: Tenure, write: Write) -> BoxFuture<'static, Answer> {
+/// Writes what is due for a tenure, now.
+pub(super) fn write(context: Arc<Context>, tenure: Tenure, write: Write, sent: Moment) -> BoxFuture<'static, Answer> {
     async move {
         match write {
             Write::Row(write) => {
                 let update = context.leases.update(&tenure.lease, &write.condition, &write.change);
                 let outcome = context.attempt(update).await;
-                Answer::Written { tenure, outcome }
+                Answer::Written { tenure, sent, outcome }
             }
             Write::End(steps) => {
                 let outcome = end(&context, &tenure.lease, &steps).await;
-                Answer::Ended { tenure, outcome }
+                Answer::Ended { tenure, sent, outcome }
             }
         }
     }
