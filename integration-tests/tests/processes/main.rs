@@ -7,7 +7,7 @@
 //! | `feed` | putting them through the AWS SDK, and what was put where |
 //! | `worker` | one process: its environment, its end, what it says on standard error |
 //! | `observed` | what all processes printed, and what must hold of it |
-//! | `table` | the lease table while they run, and what must hold of it |
+//! | `table`, `table_rows` | the lease table while they run, and what must hold of it |
 //! | `proxy` | a server between the workers and a service |
 //! | `world` | one scenario's stream, table and fleet, from start to end |
 //! | `stopwatch` | telling how long things took |
@@ -24,12 +24,14 @@ mod observed;
 mod proxy;
 mod stopwatch;
 mod table;
+mod table_rows;
 #[path = "../support/waiting.rs"]
 mod waiting;
 mod worker;
 mod world;
 
 mod fleet;
+mod leaders;
 mod network;
 mod pause;
 mod rows;

@@ -10,28 +10,9 @@ use kcl_core::types::SequenceNumber;
 use tokio::task::JoinHandle;
 
 use crate::feed::Put;
+use crate::table_rows::{Item, LEADER, even, key, leader, lease, leases, wrong};
+pub(crate) use crate::table_rows::{Leader, LeaseRow, Leases, owned, owners};
 use crate::waiting::{a_little_later, within};
-
-/// A lease as it stands in the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LeaseRow {
-    pub(crate) owner: Option<String>,
-    checkpoint_owner: Option<String>,
-    pub(crate) counter: u64,
-    epoch: u64,
-    /// `None` until the first record is done.
-    pub(crate) checkpoint: Option<SequenceNumber>,
-}
-
-impl LeaseRow {
-    /// Who may work on the shard: in a hand-off still the one who had it.
-    fn holder(&self) -> Option<&String> {
-        self.checkpoint_owner.as_ref().or(self.owner.as_ref())
-    }
-}
-
-/// All leases by key.
-pub(crate) type Leases = BTreeMap<String, LeaseRow>;
 
 /// Looks at the table over and over, from its creation to the end, and compares each lease with what it was.
 pub(crate) struct Table {
@@ -44,12 +25,16 @@ pub(crate) struct Table {
 #[derive(Default)]
 struct Seen {
     leases: Leases,
+    leader: Option<Leader>,
+    /// The keys of all other rows.
+    others: BTreeSet<String>,
     looks: usize,
     problems: Vec<String>,
     /// Every checkpoint that was ever seen.
     checkpoints: BTreeMap<String, Vec<SequenceNumber>>,
     /// Rows that a test deletes, and what they were.
     deleted: BTreeMap<String, LeaseRow>,
+    leader_deleted: bool,
 }
 
 impl Table {
@@ -67,7 +52,7 @@ impl Table {
         let looking = tokio::spawn(async move {
             loop {
                 if let Some(items) = scan(&looker, &table).await {
-                    noted.lock().unwrap_or_else(PoisonError::into_inner).note(leases(&items));
+                    noted.lock().unwrap_or_else(PoisonError::into_inner).note(&items);
                 }
                 a_little_later().await;
             }
@@ -79,18 +64,32 @@ impl Table {
         self.seen.lock().unwrap()
     }
 
-    /// Waits until the leases satisfy `condition`, and yields them.
-    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Leases) -> bool) -> Leases {
-        let holds = async {
+    /// Waits until what was seen satisfies `wanted`, and yields that.
+    async fn until_seen<T>(&self, what: &str, wanted: impl Fn(&Seen) -> Option<T>) -> T {
+        let wanted = async {
             loop {
-                let leases = self.seen().leases.clone();
-                if condition(&leases) {
-                    return leases;
+                if let Some(found) = wanted(&self.seen()) {
+                    return found;
                 }
                 a_little_later().await;
             }
         };
-        within(what, holds).await
+        within(what, wanted).await
+    }
+
+    /// Waits until the leases satisfy `condition`, and yields them.
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&Leases) -> bool) -> Leases {
+        self.until_seen(what, |seen| Some(&seen.leases).filter(|leases| condition(leases)).cloned()).await
+    }
+
+    /// Waits until the leader row satisfies `condition`, and yields it.
+    pub(crate) async fn until_leader(&self, what: &str, condition: impl Fn(&Leader) -> bool) -> Leader {
+        self.until_seen(what, |seen| seen.leader.as_ref().filter(|leader| condition(leader)).cloned()).await
+    }
+
+    /// Waits until the keys of the rows that are no leases satisfy `condition`.
+    pub(crate) async fn until_rows(&self, what: &str, condition: impl Fn(&BTreeSet<String>) -> bool) {
+        self.until_seen(what, |seen| condition(&seen.others).then_some(())).await;
     }
 
     /// Waits until these workers have all leases between them, and none has two more than another.
@@ -101,22 +100,31 @@ impl Table {
     /// The leases as they are now, and the keys of all other rows.
     pub(crate) async fn now(&self) -> (Leases, BTreeSet<String>) {
         let items = scan(&self.client, &self.name).await.unwrap();
-        let others = items.iter().filter(|item| !item.contains_key("leaseCounter"));
-        let others = others.map(|item| item["leaseKey"].as_s().unwrap().clone()).collect();
-        let leases = leases(&items);
-        self.seen().note(leases.clone());
-        (leases, others)
+        let mut seen = self.seen();
+        seen.note(&items);
+        (seen.leases.clone(), seen.others.clone())
     }
 
     /// Deletes the row of a lease, as an operator by hand, and yields what it was.
     pub(crate) async fn delete_row(&self, key: &str) -> LeaseRow {
         // Noted before it happens: whoever looks may see it at once.
         self.seen().deleted.insert(key.to_owned(), LeaseRow::default());
-        let call = self.client.delete_item().table_name(&self.name).return_values(ReturnValue::AllOld);
-        let answer = call.key("leaseKey", AttributeValue::S(key.to_owned())).send().await.unwrap();
-        let row = lease(&answer.attributes.expect("the row was there"));
+        let row = lease(&self.delete_item(key).await);
         self.seen().deleted.insert(key.to_owned(), row.clone());
         row
+    }
+
+    /// Deletes the leader row.
+    pub(crate) async fn delete_leader(&self) {
+        self.seen().leader_deleted = true;
+        self.delete_item(LEADER).await;
+        self.seen().leader = None;
+    }
+
+    async fn delete_item(&self, key: &str) -> Item {
+        let call = self.client.delete_item().table_name(&self.name).return_values(ReturnValue::AllOld);
+        let answer = call.key("leaseKey", AttributeValue::S(key.to_owned())).send().await.unwrap();
+        answer.attributes.expect("the row was there")
     }
 
     /// Deletes the whole table.
@@ -147,8 +155,26 @@ impl Table {
 }
 
 impl Seen {
-    fn note(&mut self, leases: Leases) {
+    fn note(&mut self, items: &[Item]) {
         self.looks += 1;
+        self.note_leader(items.iter().find(|item| key(item) == LEADER).map(leader));
+        let others = items.iter().map(key).filter(|key| *key != LEADER);
+        let leases = leases(items);
+        self.others = others.filter(|key| !leases.contains_key(*key)).map(str::to_owned).collect();
+        self.note_leases(leases);
+    }
+
+    fn note_leader(&mut self, now: Option<Leader>) {
+        if let (Some(before), false) = (&self.leader, self.leader_deleted) {
+            match &now {
+                Some(now) if now.cycle >= before.cycle => {}
+                _ => self.problems.push(format!("the leader row went from {before:?} to {now:?}")),
+            }
+        }
+        self.leader = now;
+    }
+
+    fn note_leases(&mut self, leases: Leases) {
         for (key, now) in &leases {
             let Some(before) = self.leases.get(key) else { continue };
             self.problems.extend(wrong(before, now).map(|what| format!("{key} {what}: {before:?}, then {now:?}")));
@@ -171,71 +197,9 @@ impl Seen {
     }
 }
 
-/// What two looks at a lease must not show.
-fn wrong(before: &LeaseRow, now: &LeaseRow) -> Option<&'static str> {
-    if now.checkpoint < before.checkpoint || now.epoch < before.epoch || now.counter < before.counter {
-        return Some("went backwards");
-    }
-    // A request to hand over names the next owner and leaves everything else as it is.
-    let as_it_was =
-        LeaseRow { owner: now.owner.clone(), checkpoint_owner: now.checkpoint_owner.clone(), ..before.clone() };
-    if now.counter == before.counter && (*now != as_it_was || now.holder() != before.holder()) {
-        return Some("changed under one counter");
-    }
-    // An overdue hand-off is completed without a new epoch; the next owner begins one.
-    let completed = before.checkpoint_owner.is_some() && now.owner == before.owner;
-    if now.holder().is_some() && now.holder() != before.holder() && now.epoch == before.epoch && !completed {
-        return Some("has another holder in the same epoch");
-    }
-    None
-}
-
-/// Whether every lease has one of these owners, and none of them has two more than another.
-fn even(leases: &Leases, shards: usize, workers: &[impl AsRef<str>]) -> bool {
-    let owners = owners(leases);
-    let counts: Vec<usize> = workers.iter().map(|worker| owners.get(worker.as_ref()).copied().unwrap_or(0)).collect();
-    let settled = leases.values().all(|lease| lease.checkpoint_owner.is_none());
-    let all: usize = counts.iter().sum();
-    settled && all == shards && counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1
-}
-
-/// How many leases each worker has; free ones under `-`.
-pub(crate) fn owners(leases: &Leases) -> BTreeMap<&str, usize> {
-    let mut owners = BTreeMap::new();
-    for lease in leases.values() {
-        *owners.entry(lease.owner.as_deref().unwrap_or("-")).or_default() += 1;
-    }
-    owners
-}
-
-/// The leases of one worker.
-pub(crate) fn owned<'a>(leases: &'a Leases, worker: &str) -> Vec<&'a String> {
-    leases.iter().filter(|(_, lease)| lease.owner.as_deref() == Some(worker)).map(|(key, _)| key).collect()
-}
-
-type Item = std::collections::HashMap<String, AttributeValue>;
-
 /// All rows; none while there is no table.
 async fn scan(client: &Client, table: &str) -> Option<Vec<Item>> {
     let answer = client.scan().table_name(table).consistent_read(true).send().await.ok()?;
     assert!(answer.last_evaluated_key.is_none(), "these few rows fit into one page");
     answer.items
-}
-
-fn leases(items: &[Item]) -> Leases {
-    let rows = items.iter().filter(|item| item.contains_key("leaseCounter"));
-    rows.map(|item| (item["leaseKey"].as_s().unwrap().clone(), lease(item))).collect()
-}
-
-fn lease(item: &Item) -> LeaseRow {
-    let text = |name: &str| item.get(name).map(|value| value.as_s().unwrap().clone());
-    let number = |name: &str| item.get(name).map_or(0, |value| value.as_n().unwrap().parse().unwrap());
-    let checkpoint = text("checkpoint").filter(|checkpoint| checkpoint != "TRIM_HORIZON");
-    LeaseRow {
-        owner: text("leaseOwner"),
-        checkpoint_owner: text("checkpointOwner"),
-        counter: number("leaseCounter"),
-        epoch: number("k_epoch"),
-        checkpoint: checkpoint.map(|checkpoint| checkpoint.parse().unwrap()),
-    }
 }
