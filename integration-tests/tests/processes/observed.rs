@@ -191,6 +191,13 @@ impl State {
         self.said.get(worker).map_or(&[], Vec::as_slice)
     }
 
+    /// Of how many shards a worker began a tenure that it has not ended, as far as it said.
+    pub(crate) fn held_by(&self, worker: &str) -> usize {
+        let of_leases = self.said_by(worker).iter().filter(|line| line.event.starts_with("lease_"));
+        let last: BTreeMap<&str, bool> = of_leases.map(|line| (&*line.shard, line.event == "lease_gained")).collect();
+        last.values().filter(|held| **held).count()
+    }
+
     /// Whether anybody has ever lost the lease of a shard.
     pub(crate) fn was_lost(&self, shard: &str) -> bool {
         self.said.values().flatten().any(|line| line.event == "lease_lost" && line.shard == shard)

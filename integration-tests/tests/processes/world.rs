@@ -6,7 +6,7 @@ use kcl_local::LocalAws;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::feed::Feed;
-use crate::observed::Summary;
+use crate::observed::{State, Summary};
 use crate::stopwatch::Stopwatch;
 use crate::table::{LeaseRow, Table};
 use crate::waiting::{a_little_later, within};
@@ -161,9 +161,10 @@ impl World {
         self.while_all_run(self.fleet.observed.until_read(&put)).await;
         self.watch.tell("everything is read");
         let names: Vec<String> = self.workers.iter().map(|worker| worker.name.clone()).collect();
-        // One after the other: whom somebody who stops hands a lease to is there to take it, but for the last one.
+        // One after the other, and each when those who are left work on everything: nothing is on its way to one who is gone.
         for name in names {
             self.terminate(&[name]).await;
+            self.until_worked_on().await;
         }
         let (leases, _) = self.table.now().await;
         for (shard, numbers) in &put {
@@ -180,6 +181,15 @@ impl World {
         self.watch.tell(format!("{summary:?}, {looks} looks at the table"));
         self.shut().await;
         summary
+    }
+
+    /// Waits until those who run work on all shards, if any run.
+    async fn until_worked_on(&self) {
+        let names: Vec<&str> = self.workers.iter().map(|worker| worker.name.as_str()).collect();
+        let held = |state: &State| names.iter().map(|name| state.held_by(name)).sum::<usize>() == self.shards;
+        if !names.is_empty() {
+            self.while_all_run(self.fleet.observed.until("those who are left work on all shards", held)).await;
+        }
     }
 
     /// Stops the servers.
