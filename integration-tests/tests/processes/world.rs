@@ -92,10 +92,11 @@ impl World {
         self.workers.swap_remove(place.unwrap_or_else(|| panic!("{name} does not run")))
     }
 
-    /// Waits until all who run share the shards.
+    /// Waits until all who run share the shards, in the table and in what they do.
     pub(crate) async fn until_shared(&self, what: &str) {
         let names: Vec<&String> = self.workers.iter().map(|worker| &worker.name).collect();
         self.while_all_run(self.table.until_even(what, self.shards, &names)).await;
+        self.until_worked_on().await;
         self.watch.tell(what);
     }
 
