@@ -6,7 +6,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use kcl_core::{
-    ProcessContext, ProcessError, Record, RecordBatch, RecordProcessor, Settings, ShardContext, Worker, async_trait,
+    EventStream, ProcessContext, ProcessError, Record, RecordBatch, RecordProcessor, Settings, ShardContext, Worker,
+    WorkerEvent, async_trait,
 };
 use kcl_examples::common::{aws, logging, program};
 use serde_json::{Value, json};
@@ -17,7 +18,9 @@ fn main() -> ExitCode {
         let endpoints = ["AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_DYNAMODB"].map(|name| std::env::var(name).ok());
         let config = aws::configuration("fleet-holder", &endpoints).await?;
         let worker = Worker::builder(Settings::from_env()).aws(&config).processor(|_: &ShardContext| Holder).build()?;
-        worker.run_until_signal().await?;
+        let events = worker.events();
+        let (outcome, ()) = tokio::join!(worker.run_until_signal(), announce(events));
+        outcome?;
         Ok(())
     })
 }
@@ -34,6 +37,20 @@ impl RecordProcessor for Holder {
             }
         }
         Ok(())
+    }
+}
+
+/// Prints which leases the worker has, as `consume` does.
+async fn announce(mut events: EventStream) {
+    while let Some(Ok(event)) = events.next().await {
+        let (event, tenure) = match event {
+            WorkerEvent::LeaseGained { tenure, .. } => ("lease_gained", tenure),
+            WorkerEvent::LeaseLost { tenure, .. } => ("lease_lost", tenure),
+            WorkerEvent::LeaseReleased { tenure, .. } => ("lease_released", tenure),
+            WorkerEvent::Stopped => return,
+            _ => continue,
+        };
+        print(event, tenure.shard.id().as_str(), tenure.worker.as_str(), tenure.fencing_token.0, json!({}));
     }
 }
 
@@ -66,15 +83,14 @@ impl Drop for Cut<'_> {
     }
 }
 
-/// One line on standard output, in one piece. Nobody reads slowly here.
 fn say(context: &ProcessContext, event: &str, more: Value) {
     let shard = &context.shard;
-    let mut line = json!({
-        "event": event,
-        "shard": shard.shard.id().as_str(),
-        "worker": shard.worker.as_str(),
-        "fencing_token": shard.fencing_token.0,
-    });
+    print(event, shard.shard.id().as_str(), shard.worker.as_str(), shard.fencing_token.0, more);
+}
+
+/// One line on standard output, in one piece. Nobody reads slowly here.
+fn print(event: &str, shard: &str, worker: &str, fencing_token: u64, more: Value) {
+    let mut line = json!({"event": event, "shard": shard, "worker": worker, "fencing_token": fencing_token});
     if let (Some(line), Some(more)) = (line.as_object_mut(), more.as_object()) {
         line.extend(more.clone());
     }

@@ -164,8 +164,9 @@ impl World {
         let names: Vec<String> = self.workers.iter().map(|worker| worker.name.clone()).collect();
         // One after the other, and each when those who are left work on everything: nothing is on its way to one who is gone.
         for name in names {
-            self.terminate(&[name]).await;
+            self.terminate(&[&name]).await;
             self.until_worked_on().await;
+            self.watch.tell(format!("{name} has ended, and what it had is worked on by others"));
         }
         let (leases, _) = self.table.now().await;
         for (shard, numbers) in &put {
