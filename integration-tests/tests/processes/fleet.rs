@@ -40,7 +40,7 @@ async fn a_fleet_that_loses_workers_reads_every_record_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_workers_that_start_at_once_on_a_new_table_share_it_evenly() {
+async fn twenty_workers_start_at_once_on_a_new_table_and_share_it_and_eighteen_leave_at_once() {
     // A server in debug mode and twenty clients on two cores: an attempt, a tenth of F, has to be long enough for that.
     let failover = 4 * failover_time();
     let mut world = World::with("joins", 40, failover, async |endpoints| endpoints).await;
@@ -49,6 +49,9 @@ async fn twenty_workers_that_start_at_once_on_a_new_table_share_it_evenly() {
     world.start(&names);
     world.until_shared("twenty workers have two shards each").await;
     world.until_reading(&names).await;
+    world.terminate(&names[2..]).await;
+    world.watch.tell("eighteen have ended");
+    world.until_shared("two workers have twenty shards each").await;
     trickle.stop().await;
     world.end().await;
 }

@@ -14,7 +14,8 @@
 //! | `waiting` | waiting for events, and failing loudly when they do not come |
 //!
 //! `KCL_TEST_DYNAMODB_ENDPOINT` names another DynamoDB than the one in this process. `KCL_TEST_FAILOVER_SECONDS` (2),
-//! `KCL_TEST_PAUSE_SECONDS` and `KCL_TEST_SILENCE_SECONDS` (a few times the first) make everything longer.
+//! `KCL_TEST_PAUSE_SECONDS`, `KCL_TEST_SILENCE_SECONDS` and `KCL_TEST_DENIAL_SECONDS` (a few times the first) make everything
+//! longer.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
 

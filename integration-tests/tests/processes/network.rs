@@ -7,6 +7,7 @@ use kcl_core::ports::{Clock, SystemClock};
 
 use crate::observed::State;
 use crate::proxy::{Mode, Proxy};
+use crate::table::Leases;
 use crate::world::{Endpoints, World, failover_time, seconds};
 
 const SHARDS: usize = 6;
@@ -27,7 +28,7 @@ async fn a_fleet_goes_on_by_itself_after_a_table_that_was_silent_for_long() {
     world.watch.tell("nobody delivers any more");
     let delivered = |state: &State| ["one", "two", "three"].map(|worker| state.count(worker, "record"));
     let before = world.fleet.observed.look(delivered);
-    SystemClock::new().sleep_until(silent + silence()).await;
+    SystemClock::new().sleep_until(silent + lasting("KCL_TEST_SILENCE_SECONDS")).await;
     assert_eq!(world.fleet.observed.look(delivered), before, "nothing is delivered without a lease");
 
     proxy.set(Mode::Through);
@@ -49,15 +50,13 @@ async fn writes_that_are_applied_and_then_denied_cost_no_lease_and_no_record() {
     world.start(&["one", "two"]);
     let trickle = world.feed.trickle();
     world.until_shared("two workers share the shards").await;
+    let begun = SystemClock::new().now();
     let (before, abandoned) = (world.fleet.observed.look(lost), proxy.abandoned());
     let (leases, _) = world.table.now().await;
-    world
-        .table
-        .until("every lease was renewed many times", |now| {
-            leases.iter().all(|(key, lease)| now[key].counter >= lease.counter + RENEWALS)
-        })
-        .await;
-    world.watch.tell("every lease was renewed many times");
+    SystemClock::new().sleep_until(begun + lasting("KCL_TEST_DENIAL_SECONDS")).await;
+    let renewed = |now: &Leases| leases.iter().all(|(key, lease)| now[key].counter > lease.counter);
+    world.table.until("every lease was renewed", renewed).await;
+    world.watch.tell("every lease was renewed");
     let lost = world.fleet.observed.look(lost) - before;
     let abandoned = proxy.abandoned() - abandoned;
     world.watch.tell(format!("{lost} leases were lost, and {abandoned} calls took too long"));
@@ -89,10 +88,7 @@ async fn behind_a_proxy(name: &str) -> (World, Proxy) {
     (world, proxy.unwrap())
 }
 
-/// About five times F, at three renewals for each.
-const RENEWALS: u64 = 15;
-
-/// Five times F, or the seconds in `KCL_TEST_SILENCE_SECONDS`.
-fn silence() -> Duration {
-    seconds("KCL_TEST_SILENCE_SECONDS").map_or(5 * failover_time(), Duration::from_secs)
+/// Five times F, or the seconds in this variable.
+fn lasting(variable: &str) -> Duration {
+    seconds(variable).map_or(5 * failover_time(), Duration::from_secs)
 }
