@@ -97,6 +97,22 @@ impl Feed {
         Trickle { stop, task }
     }
 
+    /// Splits a shard in the middle.
+    pub(crate) async fn split(&self, shard: &str) {
+        let listed = self.client.list_shards().stream_name(self.stream).send().await.unwrap();
+        let found = listed.shards().iter().find(|found| found.shard_id() == shard).unwrap();
+        let range = found.hash_key_range().unwrap();
+        let [from, to] = [range.starting_hash_key(), range.ending_hash_key()].map(|key| key.parse::<u128>().unwrap());
+        let call = self.client.split_shard().stream_name(self.stream).shard_to_split(shard);
+        call.new_starting_hash_key((from + (to - from) / 2).to_string()).send().await.unwrap();
+    }
+
+    /// Merges two shards that lie side by side.
+    pub(crate) async fn merge(&self, shard: &str, adjacent: &str) {
+        let call = self.client.merge_shards().stream_name(self.stream).shard_to_merge(shard);
+        call.adjacent_shard_to_merge(adjacent).send().await.unwrap();
+    }
+
     /// What was put so far.
     pub(crate) async fn so_far(&self) -> Put {
         self.state.lock().await.put.clone()

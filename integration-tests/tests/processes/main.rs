@@ -35,5 +35,6 @@ mod fleet;
 mod leaders;
 mod network;
 mod pause;
+mod resharding;
 mod rows;
 mod sqlite_fleet;

@@ -10,7 +10,7 @@ use kcl_core::types::SequenceNumber;
 use tokio::task::JoinHandle;
 
 use crate::feed::Put;
-use crate::table_rows::{Item, LEADER, even, key, leader, lease, leases, wrong};
+use crate::table_rows::{Item, LEADER, even, key, leader, lease, leases, too_early, wrong};
 pub(crate) use crate::table_rows::{Leader, LeaseRow, Leases, owned, owners};
 use crate::waiting::{a_little_later, within};
 
@@ -175,6 +175,9 @@ impl Seen {
     }
 
     fn note_leases(&mut self, leases: Leases) {
+        if let Some((child, parent)) = too_early(&leases) {
+            self.problems.push(format!("{child} is read, but its parent {parent} is not done: {leases:?}"));
+        }
         for (key, now) in &leases {
             let Some(before) = self.leases.get(key) else { continue };
             self.problems.extend(wrong(before, now).map(|what| format!("{key} {what}: {before:?}, then {now:?}")));
@@ -185,6 +188,8 @@ impl Seen {
         for (key, before) in &self.leases {
             match (leases.contains_key(key), self.deleted.contains_key(key)) {
                 (true, _) => {}
+                // Rows of shards that are done are cleaned away some day.
+                (false, _) if before.ended => {}
                 // What it is when it is back is compared with what it was.
                 (false, true) => drop(self.deleted.insert(key.clone(), before.clone())),
                 (false, false) => self.problems.push(format!("{key} is gone")),

@@ -14,8 +14,11 @@ pub(crate) struct LeaseRow {
     checkpoint_owner: Option<String>,
     pub(crate) counter: u64,
     epoch: u64,
-    /// `None` until the first record is done.
+    /// `None` until the first record is done, and when all are.
     pub(crate) checkpoint: Option<SequenceNumber>,
+    /// Whether the shard is closed and all of it is done.
+    pub(crate) ended: bool,
+    pub(crate) parents: Vec<String>,
 }
 
 impl LeaseRow {
@@ -40,7 +43,8 @@ pub(crate) type Leases = BTreeMap<String, LeaseRow>;
 
 /// What two looks at a lease must not show.
 pub(crate) fn wrong(before: &LeaseRow, now: &LeaseRow) -> Option<&'static str> {
-    if now.checkpoint < before.checkpoint || now.epoch < before.epoch || now.counter < before.counter {
+    let further = if now.ended { true } else { !before.ended && now.checkpoint >= before.checkpoint };
+    if !further || now.epoch < before.epoch || now.counter < before.counter {
         return Some("went backwards");
     }
     // A request to hand over names the next owner and leaves everything else as it is.
@@ -57,19 +61,30 @@ pub(crate) fn wrong(before: &LeaseRow, now: &LeaseRow) -> Option<&'static str> {
     None
 }
 
-/// Whether every lease has one of these owners, and none of them has two more than another.
-pub(crate) fn even(leases: &Leases, shards: usize, workers: &[impl AsRef<str>]) -> bool {
-    let owners = owners(leases);
-    let counts: Vec<usize> = workers.iter().map(|worker| owners.get(worker.as_ref()).copied().unwrap_or(0)).collect();
-    let settled = leases.values().all(|lease| lease.checkpoint_owner.is_none());
-    let all: usize = counts.iter().sum();
-    settled && all == shards && counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1
+/// A lease of which something is stored although a parent is not done.
+pub(crate) fn too_early(leases: &Leases) -> Option<(&String, &String)> {
+    let begun = leases.iter().filter(|(_, lease)| lease.ended || lease.checkpoint.is_some());
+    let mut pairs = begun.flat_map(|(key, lease)| lease.parents.iter().map(move |parent| (key, parent)));
+    pairs.find(|(_, parent)| leases.get(*parent).is_some_and(|parent| !parent.ended))
 }
 
-/// How many leases each worker has; free ones under `-`.
+/// Whether every lease of a shard that is not done has one of these owners, and none of them has two more than another.
+pub(crate) fn even(leases: &Leases, shards: usize, workers: &[impl AsRef<str>]) -> bool {
+    let owners = owners(leases);
+    let leases = || leases.values().filter(|lease| !lease.ended);
+    let counts: Vec<usize> = workers.iter().map(|worker| owners.get(worker.as_ref()).copied().unwrap_or(0)).collect();
+    let settled = leases().all(|lease| lease.checkpoint_owner.is_none());
+    let all: usize = counts.iter().sum();
+    settled
+        && all == shards
+        && leases().count() == shards
+        && counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1
+}
+
+/// How many leases of shards that are not done each worker has; free ones under `-`.
 pub(crate) fn owners(leases: &Leases) -> BTreeMap<&str, usize> {
     let mut owners = BTreeMap::new();
-    for lease in leases.values() {
+    for lease in leases.values().filter(|lease| !lease.ended) {
         *owners.entry(lease.owner.as_deref().unwrap_or("-")).or_default() += 1;
     }
     owners
@@ -98,13 +113,16 @@ fn number(item: &Item, name: &str) -> u64 {
 }
 
 pub(crate) fn lease(item: &Item) -> LeaseRow {
-    let checkpoint = text(item, "checkpoint").filter(|checkpoint| checkpoint != "TRIM_HORIZON");
+    let stored = text(item, "checkpoint").unwrap();
+    let parents = item.get("parentShardId").map(|parents| parents.as_ss().unwrap().clone());
     LeaseRow {
         owner: text(item, "leaseOwner"),
         checkpoint_owner: text(item, "checkpointOwner"),
         counter: number(item, "leaseCounter"),
         epoch: number(item, "k_epoch"),
-        checkpoint: checkpoint.map(|checkpoint| checkpoint.parse().unwrap()),
+        checkpoint: stored.starts_with(|first: char| first.is_ascii_digit()).then(|| stored.parse().unwrap()),
+        ended: stored == "SHARD_END",
+        parents: parents.unwrap_or_default(),
     }
 }
 

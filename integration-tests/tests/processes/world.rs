@@ -170,7 +170,8 @@ impl World {
         }
         let (leases, _) = self.table.now().await;
         for (shard, numbers) in &put {
-            let LeaseRow { owner, checkpoint, .. } = &leases[shard];
+            // Rows of shards that are done are cleaned away some day.
+            let Some(LeaseRow { owner, checkpoint, ended: false, .. }) = leases.get(shard) else { continue };
             let given_back = owner.is_none() && checkpoint.as_ref() == numbers.last();
             // A lease may be lost, on a machine so slow that no write comes through in time.
             let lost = self.fleet.observed.look(|state| state.was_lost(shard));
