@@ -5,13 +5,13 @@ use std::time::Duration;
 use kcl_core::memory::{Fault, FaultRule, Operation};
 use kcl_core::ports::Clock;
 use kcl_core::testing::ManualClock;
-use kcl_core::types::{LeaseKey, Row, WorkerId, WorkerRow};
+use kcl_core::types::{LeaderRow, LeaseKey, Row, WorkerId, WorkerRow};
 use kcl_core::{
     BoxError, LeaseReleasedReason, ProcessContext, ProcessError, RecordBatch, RecordProcessor, ShardContext,
     WorkerEvent, async_trait,
 };
 
-use crate::fleet::{Fleet, Log, key, name};
+use crate::fleet::{Fleet, Log, key, name, owners};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -142,5 +142,64 @@ fn a_holder_ends_its_work_thirty_seconds_after_it_learned_whatever_is_running() 
             assert_eq!((lease.owner, lease.checkpoint_owner), (Some(worker("z")), None));
             a.abort();
         }
+    });
+}
+
+/// Takes five seconds for a batch.
+struct Slow(ManualClock);
+
+#[async_trait]
+impl RecordProcessor for Slow {
+    async fn process_records(&mut self, _: RecordBatch, _: &ProcessContext) -> Result<(), ProcessError> {
+        self.0.sleep_until(self.0.now() + 5 * SECOND).await;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_lease_whose_successor_leaves_while_its_holder_drains_is_given_to_nobody() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 2);
+        let time = clock.clone();
+        let slow = fleet.builder(fleet.settings("a")).processor(move |_: &ShardContext| Slow(time.clone()));
+        let mut a = slow.build().unwrap().start().await.unwrap();
+        let mut b = fleet.start("b").await;
+        fleet.pass(60 * SECOND).await;
+        assert_eq!(fleet.owners(), owners(&[("a", 1), ("b", 1)]));
+        fleet.append(2, 3);
+        fleet.pass(2 * SECOND).await;
+        a.stop();
+        fleet.pass(SECOND).await;
+        b.stop();
+        b.wait().await.unwrap();
+        a.wait().await.unwrap();
+        assert_eq!(fleet.owners(), owners(&[("-", 2)]));
+    });
+}
+
+fn leader(fleet: &Fleet) -> LeaderRow {
+    let leader =
+        fleet.store.rows().into_iter().find_map(|row| if let Row::Leader(row) = row { Some(row) } else { None });
+    leader.unwrap()
+}
+
+#[test]
+fn a_lock_that_is_given_up_after_a_renewal_without_an_answer_keeps_the_count_of_cycles() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 1);
+        let mut a = fleet.start("a").await;
+        fleet.pass(5 * SECOND).await;
+        fleet.store.script(FaultRule::new(Fault::LoseAnswer).on(Operation::WriteLeader));
+        let before = leader(&fleet).cycle;
+        while leader(&fleet).cycle == before {
+            fleet.pass(Duration::from_millis(1)).await;
+        }
+        let renewed = leader(&fleet);
+        a.stop();
+        a.wait().await.unwrap();
+        let released = leader(&fleet);
+        assert_eq!((released.released, released.cycle), (true, renewed.cycle));
     });
 }

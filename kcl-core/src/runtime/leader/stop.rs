@@ -22,7 +22,7 @@ impl Leader {
     async fn release(&mut self) {
         let (version, now) = (self.context.version(), self.context.clock.now());
         let standby = leadership::standby(&self.fleet, &self.context.worker, now, self.context.settings.timings.expiry);
-        let Some((mut expected, row)) = self.leadership.release(version, standby, now) else { return };
+        let Some((mut expected, mut row)) = self.leadership.release(version, standby, now) else { return };
         for _ in 0..ATTEMPTS {
             let outcome = self.context.attempt(self.context.fleet.write_leader(&expected, &row)).await;
             match outcome {
@@ -33,6 +33,8 @@ impl Leader {
                 // A renewal whose answer was lost, or this very write.
                 WriteOutcome::Conflict(there) if there.owner == self.context.worker && !there.released => {
                     expected = crate::types::Expect::Is(there.version);
+                    // That renewal counted a cycle.
+                    row.cycle = row.cycle.max(there.cycle);
                 }
                 WriteOutcome::Conflict(_) | WriteOutcome::Missing | WriteOutcome::Unreadable(_) => return,
                 WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) => {

@@ -128,6 +128,10 @@ pub(super) fn notice(context: Arc<Context>, to: WorkerId, key: LeaseKey) -> BoxF
                     let pause = backoff.delay(failures, context.random());
                     context.clock.sleep_until(context.clock.now() + pause).await;
                 }
+                WriteOutcome::Missing => {
+                    free(&context, &to, &key).await;
+                    break;
+                }
                 other => {
                     tracing::debug!(lease_key = %key, worker_id = %to, outcome = ?other, "the successor has no inbox");
                     break;
@@ -137,6 +141,18 @@ pub(super) fn notice(context: Arc<Context>, to: WorkerId, key: LeaseKey) -> BoxF
         Answer::Noticed
     }
     .boxed()
+}
+
+/// The successor has left in the same moment: nobody would begin before the row counts as expired. If it still names the
+/// one who is gone, it names nobody from now on, and the leader gives it to another one at once.
+async fn free(context: &Context, gone: &WorkerId, key: &LeaseKey) {
+    let Some(Ok(Some(Ok(row)))) = context.within_attempt(context.leases.get(key)).await else { return };
+    if row.owner.as_ref() != Some(gone) || row.checkpoint_owner.is_some() {
+        return;
+    }
+    let LeaseWrite { condition, change } = transition::free(&row);
+    let outcome = context.attempt(context.leases.update(key, &condition, &change)).await;
+    tracing::info!(lease_key = %key, worker_id = %gone, ?outcome, "the successor is gone; the lease is given to nobody");
 }
 
 /// How often a notice is tried.
