@@ -11,7 +11,8 @@
 //! never advances the position; a checkpoint never overtakes work, and one of a worker that lost its lease is never stored.
 //!
 //! # Features
-//! - `aws-defaults` (default): the AWS credential chain, SSO and TLS; re-exports `aws_config`.
+//! - `aws-defaults` (default): the AWS credential chain, SSO and TLS, and the next one; re-exports `aws_config`.
+//! - `fan-out-connections`: subscriptions on HTTP/2 connections of their own, on which shards do not hold each other up.
 //! - `sqlite`: leases in a SQLite file, for several processes on one machine.
 //! - `testing`: conformance suites, a clock and a stream that tests drive themselves.
 

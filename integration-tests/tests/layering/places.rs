@@ -32,7 +32,8 @@ const PLACES: &[Place] = &[
         }),
     },
     Place {
-        only: &["runtime/tasks.rs", "runtime/context.rs", "worker", "ports"],
+        // HTTP connections live by their own tasks, and end with the last who holds one.
+        only: &["runtime/tasks.rs", "runtime/context.rs", "worker", "ports", "kinesis/connections"],
         rule: "tasks are started through `runtime/tasks.rs`, where panics are caught and the end is awaited",
         what: What::Word(|word| matches!(word, "Spawner" | "spawner")),
     },

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::FrameworkMetadata;
 use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use aws_sdk_kinesis::config::{FrameworkMetadata, HttpClient};
 
 /// Three clients of one account and region: one for control calls (`ListShards`, `GetShardIterator`, registered consumers),
 /// which the SDK repeats when they fail, and one each for `GetRecords` and `SubscribeToShard`, whose repetition the reader
@@ -45,6 +45,15 @@ impl KinesisClients {
     /// and add seconds to each call. It subscribes, too, unless there is a client of its own for that.
     pub fn new(control: Client, records: Client) -> Self {
         KinesisClients { control, subscriptions: records.clone(), records }
+    }
+
+    /// Subscribes over this HTTP client, such as [`FanOutConnections`](super::FanOutConnections), and makes all other calls as
+    /// before.
+    #[must_use]
+    pub fn subscribing_over(self, http: impl HttpClient + 'static) -> Self {
+        let config = self.subscriptions.config().to_builder().http_client(http);
+        let subscriptions = Client::from_conf(config.build());
+        KinesisClients { subscriptions, ..self }
     }
 
     /// Subscribes through this client, taken as it is. It should not retry.

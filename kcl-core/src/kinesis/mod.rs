@@ -21,6 +21,8 @@
 
 mod auto;
 mod clients;
+#[cfg(feature = "fan-out-connections")]
+mod connections;
 mod convert;
 mod errors;
 mod fan_out;
@@ -39,6 +41,8 @@ use tokio::sync::Semaphore;
 
 use self::auto::AutoReader;
 pub use self::clients::KinesisClients;
+#[cfg(feature = "fan-out-connections")]
+pub use self::connections::{ConnectionsError, FanOutConnections, TrustAnchors};
 use self::fan_out::{FanOut, FanOutReader};
 use self::polling::PollingReader;
 use crate::ports::{Clock, ListedShards, ShardReader, SourceError, StreamSource};

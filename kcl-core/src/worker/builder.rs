@@ -3,19 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_types::SdkConfig;
 
 use super::function::FunctionFactory;
 use super::{Worker, aws};
-use crate::dynamodb::{DynamoDbStore, TableSettings};
 use crate::error::BuildError;
-use crate::kinesis::{KinesisClients, KinesisSource, SourceParts};
 use crate::ports::{
     Clock, FleetStore, LeaseStore, ProcessError, RecordProcessorFactory, Spawner, StreamSource, SystemClock,
     TokioSpawner,
 };
 use crate::runtime::{self, AssignmentStrategy, Context, Parts};
-use crate::settings::{EffectiveSettings, Settings};
+use crate::settings::{ReaderKind, Settings};
 use crate::types::{Incarnation, Record, WorkerId};
 
 /// Builds a [`Worker`] from settings and components.
@@ -29,6 +28,7 @@ pub struct WorkerBuilder {
     aws: Option<SdkConfig>,
     kinesis: Option<aws_sdk_kinesis::Client>,
     dynamodb: Option<aws_sdk_dynamodb::Client>,
+    subscribing_over: Option<SharedHttpClient>,
     stores: Option<(Arc<dyn LeaseStore>, Arc<dyn FleetStore>)>,
     source: Option<Arc<dyn StreamSource>>,
     clock: Arc<dyn Clock>,
@@ -45,6 +45,7 @@ impl WorkerBuilder {
             aws: None,
             kinesis: None,
             dynamodb: None,
+            subscribing_over: None,
             stores: None,
             source: None,
             clock: Arc::new(SystemClock::new()),
@@ -71,6 +72,15 @@ impl WorkerBuilder {
     /// Keep leases in DynamoDB with this client; see [`aws`](WorkerBuilder::aws) for what is changed on copies of it.
     pub fn dynamodb_client(mut self, client: aws_sdk_dynamodb::Client) -> Self {
         self.dynamodb = Some(client);
+        self
+    }
+
+    /// Subscribe (`reader` `fanout` and `auto`) over this HTTP client. Default: the one that the Kinesis client was given; if
+    /// it was given none, connections of the library's own ([`FanOutConnections`](crate::kinesis::FanOutConnections)) that
+    /// trust what the system trusts. The SDK's own client puts all calls on one connection, on which three shards that are
+    /// not read hold up everything else: give a client with trust anchors of your own to these connections instead.
+    pub fn subscribing_over(mut self, http: impl HttpClient + 'static) -> Self {
+        self.subscribing_over = Some(SharedHttpClient::new(http));
         self
     }
 
@@ -153,7 +163,7 @@ impl WorkerBuilder {
                     missing: "a way to the lease table",
                     cure: "call .aws(..), .dynamodb_client(..) or .store(..)",
                 })?;
-                dynamodb_store(&client, &settings, &self.clock)
+                aws::dynamodb_store(&client, &settings, &self.clock)
             }
         };
         let mut random = self.seed.map_or_else(system_random, fastrand::Rng::with_seed);
@@ -167,7 +177,12 @@ impl WorkerBuilder {
                     missing: "a way to the stream",
                     cure: "call .aws(..), .kinesis_client(..) or .source(..)",
                 })?;
-                Arc::new(kinesis_source(&client, &settings, &worker, &self.clock))
+                let own = || aws::own_connections(&client, &self.clock, &self.spawner);
+                let over = match settings.reader {
+                    ReaderKind::Polling => None,
+                    ReaderKind::FanOut | ReaderKind::Auto => self.subscribing_over.or_else(own),
+                };
+                Arc::new(aws::kinesis_source(&client, over, &settings, &worker, &self.clock))
             }
         };
         let strategy = self.strategy.unwrap_or_else(|| runtime::strategy(settings.assignment));
@@ -186,37 +201,6 @@ impl WorkerBuilder {
         };
         Ok(Worker { context: Context::new(parts) })
     }
-}
-
-fn dynamodb_store(
-    client: &aws_sdk_dynamodb::Client,
-    settings: &EffectiveSettings,
-    clock: &Arc<dyn Clock>,
-) -> (Arc<dyn LeaseStore>, Arc<dyn FleetStore>) {
-    let mut table = TableSettings::new(&settings.application, settings.failover_time);
-    table.table = settings.table_name.to_string();
-    let store = Arc::new(DynamoDbStore::new(aws::for_leases(client), table, Arc::clone(clock)));
-    (Arc::clone(&store) as Arc<dyn LeaseStore>, store)
-}
-
-fn kinesis_source(
-    client: &aws_sdk_kinesis::Client,
-    settings: &EffectiveSettings,
-    worker: &WorkerId,
-    clock: &Arc<dyn Clock>,
-) -> KinesisSource {
-    KinesisSource::from_parts(SourceParts {
-        clients: KinesisClients::from_client(client),
-        kind: settings.reader,
-        polling: settings.polling,
-        consumer: settings.consumer.clone(),
-        clock: Arc::clone(clock),
-        labels: vec![
-            ("application", settings.application.to_string()),
-            ("stream", settings.stream.name().to_string()),
-            ("worker", worker.to_string()),
-        ],
-    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where chance comes from the system: the seed of a worker")]
