@@ -87,6 +87,18 @@ fn the_shards_of_a_killed_worker_are_taken_over_and_nothing_is_missing() {
 }
 
 #[test]
+fn shards_are_read_by_whatever_reader_was_chosen() {
+    let input: Vec<u8> = (0..1000).flat_map(|number| format!("line {number}\n").into_bytes()).collect();
+    for reader in ["fanout", "auto", "polling"] {
+        assert_complete(&quickstart(&["--input", "-", "--reader", reader], &input), 1000.0);
+    }
+    let mut command = program(QUICKSTART);
+    command.args(["--records", "2000", "--rate", "2000", "--workers", "3", "--reader", "fanout"]);
+    command.args(["--kill-after", "200ms", "--failover-time", "2s"]);
+    assert_complete(&run(command, b""), 2000.0);
+}
+
+#[test]
 fn what_cannot_be_is_said_with_the_cure() {
     let mut long = b"short\n".to_vec();
     long.resize(long.len() + (1 << 20) + 1, b'x');
@@ -99,6 +111,7 @@ fn what_cannot_be_is_said_with_the_cure() {
         (&["--shards", "0"], b"", 2, "--shards"),
         (&["--shards", "20001"], b"", 2, "20000"),
         (&["--failover-time", "1ms"], b"", 2, "failover_time"),
+        (&["--reader", "efo"], b"", 2, "choose polling, fanout or auto"),
         (&["--key-regex", "("], b"", 2, "unclosed group"),
         (&["--log", "kcl_core=loud"], b"", 2, "log filter"),
         (&["--input", "-", "--records", "3"], b"", 2, "--records"),

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     program::run("fleet-holder", async {
         logging::start(None, "warn,kcl_core=info,aws_config=error")?;
         let endpoints = ["AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_DYNAMODB"].map(|name| std::env::var(name).ok());
-        let config = aws::configuration("fleet-holder", &endpoints).await?;
+        let config = aws::configuration("fleet-holder", &endpoints, None).await?;
         let worker = Worker::builder(Settings::from_env()).aws(&config).processor(|_: &ShardContext| Holder).build()?;
         let events = worker.events();
         let (outcome, ()) = tokio::join!(worker.run_until_signal(), announce(events));

@@ -23,3 +23,4 @@ mod connections;
 mod consumers;
 mod faults;
 mod subscribing;
+mod workers;

@@ -15,7 +15,7 @@ use kcl_core::ports::Clock;
 use kcl_core::settings::PollingSettings;
 use kcl_core::testing::ManualClock;
 use kcl_core::types::{ConsumerId, ShardRef};
-use kcl_local::{Fault, FaultPlan, FaultRule, LocalKinesis, Settings, ShardId, Sleep, Timestamp};
+use kcl_local::{Fault, FaultPlan, FaultRule, LocalKinesis, NewRecord, Settings, ShardFilter, Sleep, Timestamp};
 
 use crate::virtual_sleep::sleep_of;
 
@@ -84,19 +84,12 @@ impl Scene {
         self.calls.lock().unwrap().get(operation).copied().unwrap_or_default()
     }
 
-    /// Puts a record into each shard.
+    /// Puts a record into each open shard.
     pub(crate) fn put(&self, data: &str) {
-        for shard in self.kinesis.list_shards(STREAM, kcl_local::ShardFilter::AtLatest).unwrap() {
-            self.put_into(shard.id, data);
+        for shard in self.kinesis.list_shards(STREAM, ShardFilter::AtLatest).unwrap() {
+            let record = NewRecord::new("key", data).with_explicit_hash_key(shard.hash_range.start);
+            self.kinesis.put(STREAM, record).unwrap();
         }
-    }
-
-    /// Puts a record into a shard.
-    pub(crate) fn put_into(&self, shard: ShardId, data: &str) {
-        let listed = self.kinesis.list_shards(STREAM, kcl_local::ShardFilter::FromTrimHorizon).unwrap();
-        let range = listed.iter().find(|listed| listed.id == shard).unwrap().hash_range;
-        let record = kcl_local::NewRecord::new("key", data).with_explicit_hash_key(range.start);
-        self.kinesis.put_records(STREAM, vec![record]).unwrap();
     }
 
     /// Puts a record into each shard, every second for so long.

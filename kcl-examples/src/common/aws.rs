@@ -7,6 +7,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use clap::Args;
 
 use super::program::say;
+use super::trust::Trusting;
 
 /// Where a program finds Kinesis.
 #[derive(Debug, Clone, Args)]
@@ -64,11 +65,20 @@ impl DynamoDbEndpoint {
 /// endpoint begins with `http://`) and the environment says nothing, they are made up instead, since no emulator looks at
 /// them and the chain would only ask the network for them.
 ///
+/// Calls go to servers that `trusting` trusts, else to those that the system trusts.
+///
 /// # Errors
 /// If there is no region or there are no credentials, with the cure.
-pub async fn configuration(program: &str, endpoints: &[Option<String>]) -> anyhow::Result<SdkConfig> {
+pub async fn configuration(
+    program: &str,
+    endpoints: &[Option<String>],
+    trusting: Option<&Trusting>,
+) -> anyhow::Result<SdkConfig> {
     let emulated = endpoints.iter().all(|endpoint| endpoint.as_deref().is_some_and(|url| url.starts_with("http://")));
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    if let Some(trusting) = trusting {
+        loader = loader.http_client(trusting.http.clone());
+    }
     let mut made_up = Vec::new();
     if emulated && !CREDENTIALS.iter().any(|name| is_set(name)) {
         made_up.push("credentials");

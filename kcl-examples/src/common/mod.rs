@@ -10,3 +10,4 @@ pub mod pace;
 pub mod program;
 pub mod put;
 pub mod signals;
+pub mod trust;

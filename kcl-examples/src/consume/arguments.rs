@@ -11,6 +11,7 @@ use kcl_core::settings::{AssignmentKind, Bytes, InitialPosition, ReadLimit, Read
 
 use crate::common::aws::{DynamoDbEndpoint, KinesisEndpoint};
 use crate::common::program::Usage;
+use crate::common::trust::TrustFlags;
 
 /// One worker of an application: reads its share of a stream's shards and prints what it is given as JSON lines.
 ///
@@ -48,6 +49,8 @@ pub(super) struct Arguments {
     pub(super) kinesis: KinesisEndpoint,
     #[command(flatten)]
     pub(super) dynamodb: DynamoDbEndpoint,
+    #[command(flatten)]
+    pub(super) trust: TrustFlags,
     /// What to print, besides gained, lost and released leases
     #[arg(long, value_enum, default_value_t = Format::Records)]
     pub(super) output: Format,

@@ -55,13 +55,18 @@ async fn start(arguments: &Arguments, output: &Output, count: &Count) -> anyhow:
 }
 
 async fn with_components(worker: WorkerBuilder, arguments: &Arguments) -> anyhow::Result<WorkerBuilder> {
-    let Arguments { kinesis, dynamodb, .. } = arguments;
+    let Arguments { kinesis, dynamodb, trust, .. } = arguments;
     let mut endpoints = vec![kinesis.named()];
     if arguments.lease_store == StoreChoice::DynamoDb {
         endpoints.push(dynamodb.named());
     }
-    let config = aws::configuration("consume", &endpoints).await?;
+    let trusting = trust.read()?;
+    let config = aws::configuration("consume", &endpoints, trusting.as_ref()).await?;
     let worker = worker.kinesis_client(kinesis.client(&config));
+    let worker = match trusting {
+        Some(trusting) => worker.subscribing_over(trusting.subscriptions),
+        None => worker,
+    };
     Ok(match &arguments.lease_store {
         StoreChoice::DynamoDb => worker.dynamodb_client(dynamodb.client(&config)),
         StoreChoice::Sqlite(path) => worker.store(SqliteStore::open(path)?),

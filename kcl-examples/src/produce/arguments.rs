@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 
 use crate::common::aws::KinesisEndpoint;
 use crate::common::input::Input;
+use crate::common::trust::TrustFlags;
 
 /// Puts the lines of a file or of standard input to a stream, one record each.
 ///
@@ -40,6 +41,8 @@ pub(super) struct Arguments {
     pub(super) create_shards: Option<NonZeroU32>,
     #[command(flatten)]
     pub(super) kinesis: KinesisEndpoint,
+    #[command(flatten)]
+    pub(super) trust: TrustFlags,
     /// What to log on standard error, as in RUST_LOG
     #[arg(long, value_name = "FILTER")]
     pub(super) log: Option<String>,

@@ -41,7 +41,8 @@ pub(super) async fn run(arguments: Arguments, display: Display) -> anyhow::Resul
 async fn produce(arguments: &Arguments, totals: &Totals) -> anyhow::Result<()> {
     let Arguments { stream, kinesis, .. } = arguments;
     let lines = arguments.input.open().await?;
-    let config = aws::configuration("produce", &[kinesis.named()]).await?;
+    let trusting = arguments.trust.read()?;
+    let config = aws::configuration("produce", &[kinesis.named()], trusting.as_ref()).await?;
     let client = kinesis.client(&config);
     if let Some(shards) = arguments.create_shards {
         create::if_missing(&client, stream, shards).await?;

@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Parser;
-use kcl_core::settings::{ReadLimit, parse_duration};
+use kcl_core::settings::{ReadLimit, ReaderKind, parse_duration};
 use regex::bytes::Regex;
 
 use super::fleet::FleetSettings;
@@ -45,6 +45,9 @@ pub(super) struct Arguments {
     /// How long a worker may be silent before others take its leases; short here, so that a take-over is soon seen
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
     pub(super) failover_time: Duration,
+    /// How workers read: by asking, by enhanced fan-out, or by what can be had
+    #[arg(long, value_name = "polling|fanout|auto", default_value = "polling")]
+    pub(super) reader: ReaderKind,
     /// Whether workers keep to the read limits of the real service: service or none
     #[arg(long, value_name = "service|none", default_value = "none", value_parser = read_limit)]
     pub(super) read_limit: ReadLimit,
@@ -64,8 +67,8 @@ impl Arguments {
 
     /// How all workers are set.
     pub(super) fn fleet(&self) -> FleetSettings {
-        let &Arguments { failover_time, read_limit, .. } = self;
-        FleetSettings { workers: self.workers.get(), failover_time, read_limit }
+        let &Arguments { failover_time, reader, read_limit, .. } = self;
+        FleetSettings { workers: self.workers.get(), failover_time, reader, read_limit }
     }
 }
 

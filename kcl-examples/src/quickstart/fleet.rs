@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::{join_all, select_all, try_join_all};
-use kcl_core::settings::ReadLimit;
+use kcl_core::settings::{ReadLimit, ReaderKind};
 use kcl_core::{
     ProcessContext, ProcessError, RecordBatch, RecordProcessor, Settings, ShardContext, Worker, WorkerError,
     WorkerHandle, WorkerReport, async_trait,
@@ -35,6 +35,7 @@ struct Member {
 pub(super) struct FleetSettings {
     pub(super) workers: usize,
     pub(super) failover_time: Duration,
+    pub(super) reader: ReaderKind,
     pub(super) read_limit: ReadLimit,
 }
 
@@ -96,7 +97,7 @@ impl FleetSettings {
             _ => Duration::from_millis(200),
         };
         let settings = Settings::new(NAME, NAME).failover_time(self.failover_time);
-        settings.read_limit(self.read_limit).idle_interval(idle)
+        settings.reader(self.reader).read_limit(self.read_limit).idle_interval(idle)
     }
 
     /// Says what is wrong with them.

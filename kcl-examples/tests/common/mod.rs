@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
-use kcl_local::LocalAws;
+use kcl_local::{Addresses, LocalAws, LocalDynamoDb, LocalKinesis, Tls};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -25,6 +25,16 @@ impl Services {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let aws = runtime.block_on(LocalAws::start()).unwrap();
         aws.kinesis().create_stream("orders", shards).unwrap();
+        Self { aws, runtime }
+    }
+
+    /// The same behind TLS.
+    pub(crate) fn secure(shards: u32, tls: &Tls) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (kinesis, dynamodb) = (LocalKinesis::new(), LocalDynamoDb::in_memory().unwrap());
+        kinesis.create_stream("orders", shards).unwrap();
+        let started = LocalAws::start_tls(kinesis, dynamodb, Addresses::default(), tls.clone());
+        let aws = runtime.block_on(started).unwrap();
         Self { aws, runtime }
     }
 
