@@ -27,6 +27,19 @@ pub(crate) enum Role {
     CheckpointOwner,
 }
 
+/// In which role a row names this worker, if it is still the row of its tenure: it carries the epoch, and nobody foreign
+/// wrote since. `None` after a refused write means that the tenure is over.
+pub(crate) fn standing(row: &Lease, me: &WorkerId, epoch: Epoch) -> Option<Role> {
+    let role = if row.checkpoint_owner.as_ref() == Some(me) {
+        Role::CheckpointOwner
+    } else if row.owner.as_ref() == Some(me) && row.checkpoint_owner.is_none() {
+        Role::Owner
+    } else {
+        return None;
+    };
+    (row.epoch() == epoch && row.last_written_by_us()).then_some(role)
+}
+
 /// Take a free or expired lease for oneself. Nothing may have moved since it was seen.
 pub(crate) fn take(seen: &Lease, me: &WorkerId) -> LeaseWrite {
     let mut write = assign(seen, me);
@@ -81,12 +94,15 @@ pub(crate) fn ask_to_hand_over(seen: &Lease, to: &WorkerId) -> Option<LeaseWrite
 /// Complete a pending hand-off in the holder's place: it is overdue, or we are the holder by name and have no tenure.
 /// `None` if none is pending.
 ///
-/// The checkpoint stays: whoever completes knows no better one. The holder must not have written since it was seen.
+/// The checkpoint stays: whoever completes knows no better one. The holder must not have written since it was seen. The
+/// epoch is raised, as by every write of ours that is not the holder's: after a Java leader moved the lease away and, by way
+/// of a hand-off that one of us completes, back, its former holder would find its epoch and a counter of ours, and go on.
 #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn complete_hand_over(seen: &Lease) -> Option<LeaseWrite> {
     seen.checkpoint_owner.as_ref()?;
     let mut write = as_seen(seen);
     write.change.checkpoint_owner = Change::Remove;
+    write.change.raise_epoch = true;
     Some(write)
 }
 

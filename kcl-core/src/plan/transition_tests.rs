@@ -176,7 +176,7 @@ fn an_overdue_hand_off_is_completed_by_anybody_and_ends_the_tenure_of_the_holder
     let late = renew(&seen, &worker("a"), Role::CheckpointOwner, Epoch(0), Some(at("9")));
     let completed = run(&seen, &complete_hand_over(&seen).unwrap()).unwrap();
     assert_eq!((completed.owner.clone(), completed.checkpoint_owner.clone()), (Some(worker("b")), None));
-    assert_eq!((completed.counter, completed.epoch()), (101, Epoch(0)));
+    assert_eq!((completed.counter, completed.epoch()), (101, Epoch(1)), "no tenure so far goes on");
     assert_eq!(completed.checkpoint, seen.checkpoint, "whoever completes knows no better checkpoint");
     assert_eq!(run(&completed, &late), None);
     assert!(run(&completed, &adopt(&completed, &worker("b"))).is_some());

@@ -40,6 +40,15 @@ impl From<Role> for transition::Role {
     }
 }
 
+/// In which role a row names this worker, if it is still the row of its tenure. `None` after a refused write means that the
+/// tenure is over.
+pub fn standing(row: &Lease, me: &WorkerId, epoch: Epoch) -> Option<Role> {
+    transition::standing(row, me, epoch).map(|role| match role {
+        transition::Role::Owner => Role::Owner,
+        transition::Role::CheckpointOwner => Role::CheckpointOwner,
+    })
+}
+
 /// One tenure, as its holder knows it: what every write of the holder is conditional on.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! What answers of the store, and rows that were read, mean for a tenure.
 
-use super::super::transition::Role;
+use super::super::transition::{self, Role};
 use super::{EndOutcome, Farewell, Holding, News, Parting, Purpose, TenureEnd, UnderWay};
 use crate::types::{Backoff, Lease, Moment, StoreError, WriteOutcome};
 
@@ -85,10 +85,8 @@ impl Holding {
     /// the confirmed row itself, but for the request, is taken at its word; of any other the next answer brings the truth.
     /// Nothing that is read prolongs a tenure or ends it.
     pub(crate) fn learn(&mut self, row: Lease, now: Moment) -> Vec<News> {
-        let asked = self.role == Role::Owner
-            && row.checkpoint_owner.as_ref() == Some(&self.me)
-            && row.epoch() == self.epoch
-            && row.last_written_by_us();
+        let standing = transition::standing(&row, &self.me, self.epoch);
+        let asked = self.role == Role::Owner && standing == Some(Role::CheckpointOwner);
         if !asked {
             return Vec::new();
         }
@@ -132,20 +130,12 @@ impl Holding {
             // Reading begins no tenure: children that a lost answer of ours made are adopted like any other row.
             return vec![News::Gone(self.ended())];
         }
-        let still_ours = row.epoch() == self.epoch && row.last_written_by_us();
-        let role = if row.checkpoint_owner.as_ref() == Some(&self.me) {
-            Some(Role::CheckpointOwner)
-        } else if row.owner.as_ref() == Some(&self.me) && row.checkpoint_owner.is_none() {
-            Some(Role::Owner)
-        } else {
-            None
-        };
-        match role {
-            Some(role) if still_ours && role == self.role && row.counter == self.row.counter => {
+        match transition::standing(&row, &self.me, self.epoch) {
+            Some(role) if role == self.role && row.counter == self.row.counter => {
                 // Nothing moved, and yet the write was refused: the store contradicts itself for a moment.
                 self.repeat(StoreError::Unavailable("it refused a write whose condition held".into()), now, random)
             }
-            Some(role) if still_ours && (role == self.role || role == Role::CheckpointOwner) => {
+            Some(role) if role == self.role || role == Role::CheckpointOwner => {
                 let asked = role != self.role;
                 self.role = role;
                 if row.counter != self.row.counter {
