@@ -1,1 +1,3 @@
-//! What the tests of this folder share: nothing but the worker program in `bin/`.
+//! What the tests of this folder share: the models of the protocol, and the worker program in `bin/`.
+
+pub mod protocol;

@@ -1,0 +1,99 @@
+//! Explores a model and says in words what was found.
+
+use std::fmt::{self, Debug};
+use std::hash::Hash;
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// What exploring a model brought.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Different states.
+    pub states: usize,
+    /// Steps, those that led to states known before included.
+    pub steps: usize,
+    /// The longest way from the beginning to a new state.
+    pub depth: usize,
+    /// The promises that are broken.
+    pub broken: Vec<Trace>,
+}
+
+/// A broken promise, and the steps that lead there.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// What was promised.
+    pub promise: &'static str,
+    /// What happened, in words.
+    pub steps: Vec<String>,
+}
+
+impl Found {
+    fn shortest(&self) -> Option<usize> {
+        self.broken.iter().map(|trace| trace.steps.len()).min()
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "broken: {}", self.promise)?;
+        for (at, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>4}. {step}", at + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Explores everything within the bounds of the model.
+pub fn explore<M>(model: M, threads: usize) -> Found
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Hash + Debug + Send + Sync + Clone + PartialEq + 'static,
+    M::Action: Debug + Clone + PartialEq,
+{
+    found(&model.checker().threads(threads).finish_when(HasDiscoveries::AllFailures).spawn_bfs().join())
+}
+
+/// The shortest way to a broken promise, if there is one.
+pub fn shortest<M>(model: M) -> Found
+where
+    M: Model + Clone + Send + Sync + 'static,
+    M::State: Hash + Debug + Send + Sync + Clone + PartialEq + 'static,
+    M::Action: Debug + Clone + PartialEq,
+{
+    let mut best: Option<Found> = None;
+    loop {
+        let checker = model.clone().checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
+        // A block of states is looked at before the checker stops, and the last way found in it is kept: ask again for a
+        // shorter one until there is none.
+        let shorter = best.as_ref().and_then(Found::shortest).map(|steps| steps.saturating_sub(1));
+        let found = match shorter {
+            Some(0) => break,
+            Some(steps) => found(&checker.target_max_depth(steps + 2).spawn_bfs().join()),
+            None => found(&checker.spawn_bfs().join()),
+        };
+        if found.broken.is_empty() {
+            return best.unwrap_or(found);
+        }
+        best = Some(found);
+    }
+    best.expect("it was found before it was found to be the shortest")
+}
+
+fn found<M>(checker: &impl Checker<M>) -> Found
+where
+    M: Model,
+    M::State: Hash + Debug + Clone + PartialEq,
+    M::Action: Debug + Clone + PartialEq,
+{
+    let mut broken: Vec<_> = checker
+        .discoveries()
+        .into_iter()
+        .map(|(promise, path)| {
+            let model = checker.model();
+            let steps = path.into_actions().iter().map(|action| model.format_action(action)).collect();
+            Trace { promise, steps }
+        })
+        .collect();
+    broken.sort_by_key(|trace| trace.promise);
+    Found { states: checker.unique_state_count(), steps: checker.state_count(), depth: checker.max_depth(), broken }
+}
