@@ -1,3 +1,4 @@
-//! What the tests of this folder share: the models of the protocol, and the worker program in `bin/`.
+//! What the programs and tests of this folder share: the models of the protocol, and the simulation of whole fleets.
 
 pub mod protocol;
+pub mod sim;

@@ -1,0 +1,100 @@
+//! One process: a real worker, from its build to its end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kcl_core::{Settings, Worker, WorkerError, WorkerEvent, WorkerReport};
+use tokio_util::sync::CancellationToken;
+
+use super::broken::Variant;
+use super::clock::Machine;
+use super::executor::{Executor, ProcessId, ProcessSpawner};
+use super::fabric::Fabric;
+use super::handler::{Factory, Handlers};
+use super::observation::{Observation, shard_of};
+use super::recorder::Recorder;
+use super::source::SimSource;
+use super::store::SimStore;
+use super::stream::{STREAM, Stream};
+
+/// What all processes of a fleet are made of.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) executor: Executor,
+    pub(crate) recorder: Recorder,
+    pub(crate) fabric: Arc<Fabric>,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) handlers: Arc<Handlers>,
+    /// How the protocol is broken, if it is.
+    pub(crate) variant: Option<Variant>,
+    /// Processes that have ended, for whoever drives the run.
+    pub(crate) ended: Arc<Mutex<Vec<(ProcessId, Outcome)>>>,
+}
+
+pub(crate) type Outcome = Result<WorkerReport, WorkerError>;
+
+/// What one process has of its own.
+pub(crate) struct Own {
+    pub(crate) process: ProcessId,
+    pub(crate) worker: String,
+    pub(crate) machine: Machine,
+    pub(crate) seed: u64,
+    pub(crate) settings: Settings,
+    /// Cancelled to ask it to stop.
+    pub(crate) stop: CancellationToken,
+}
+
+impl World {
+    /// Starts a process.
+    pub(crate) fn start(&self, own: Own) {
+        let (world, process) = (self.clone(), own.process);
+        self.recorder.observe(Observation::Started { process, worker: own.worker.clone() });
+        let run = async move {
+            let outcome = world.run(own).await;
+            let how = match &outcome {
+                Ok(report) => format!("{report:?}"),
+                Err(error) => format!("{error:?}"),
+            };
+            world.recorder.observe(Observation::Ended { process, how });
+            world.ended.lock().unwrap_or_else(PoisonError::into_inner).push((process, outcome));
+        };
+        self.executor.spawn(process, Box::pin(run));
+    }
+
+    async fn run(&self, own: Own) -> Outcome {
+        let Own { process, worker, machine, seed, settings, stop } = own;
+        let store = SimStore { fabric: Arc::clone(&self.fabric), process };
+        let builder = Worker::builder(settings.or(Settings::new("simulation", STREAM)).worker_id(&worker));
+        let worker = Variant::equip(self.variant, builder, store, machine)
+            .source(SimSource { stream: Arc::clone(&self.stream), process })
+            .spawner(ProcessSpawner { executor: self.executor.clone(), process })
+            .seed(seed)
+            .processor(Factory { handlers: Arc::clone(&self.handlers), process })
+            .build()
+            .expect("the settings of a scenario are in range");
+        let mut events = worker.events();
+        let mut handle = worker.start().await?;
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some(Ok(event)) = events.next() => self.tell(process, &event),
+                () = stop.cancelled(), if !asked => {
+                    asked = true;
+                    handle.stop();
+                }
+                outcome = handle.wait() => return outcome,
+            }
+        }
+    }
+
+    fn tell(&self, process: ProcessId, event: &WorkerEvent) {
+        if let WorkerEvent::LeaseLost { tenure, reason } = event
+            && let Some(shard) = shard_of(tenure.lease.as_str())
+        {
+            let (epoch, reason) = (tenure.epoch, *reason);
+            self.recorder.observe(Observation::Lost { process, shard, epoch, reason });
+        } else {
+            self.recorder.note(|| format!("{process} says {event:?}"));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a seed means: how large the fleet is, what can go wrong, how often, and when.
+
+use std::time::Duration;
+
+use super::Options;
+use super::fault::{Fault, Faults};
+use super::handler::Habits;
+use super::link::Rates;
+use super::script::{self, Step};
+use super::stream::ReadRates;
+use super::timeline::At;
+
+/// Everything about a run that is decided before it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) failover: Duration,
+    pub(crate) workers: u32,
+    pub(crate) shards: u32,
+    /// The kinds of faults of this run.
+    pub(crate) faults: Faults,
+    pub(crate) rates: Rates,
+    pub(crate) reads: ReadRates,
+    pub(crate) habits: Habits,
+    /// The slowest clock; the fastest is 5 % faster. In millionths.
+    pub(crate) slowest: i64,
+    /// Rows of a page of a scan.
+    pub(crate) page: usize,
+    /// Records of an answer.
+    pub(crate) batch: usize,
+    /// The time between two writes to the stream.
+    pub(crate) write_every: Duration,
+    pub(crate) checkpoint_interval: Option<Duration>,
+    /// When the faults end.
+    pub(crate) calm_at: At,
+    /// What happens until then, in order.
+    pub(crate) script: Vec<(At, Step)>,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(crate) fn draw(seed: u64, options: &Options) -> Self {
+        let random = &mut fastrand::Rng::with_seed(seed ^ 0x5ce9_a110);
+        let failover = Duration::from_secs([2, 3, 4, 4, 6, 10][random.usize(..6)]);
+        let faults = choose(random, &options.faults);
+        let calm_at = failover.mul_f64(6.0 + random.f64() * 6.0);
+        // Small answers where little is written: a reader must be able to catch up.
+        let (batch, every) = [(2, 1000), (4, 400), (30, 400), (30, 100), (100, 100)][random.usize(..5)];
+        let mut scenario = Scenario {
+            failover,
+            workers: options.workers.unwrap_or_else(|| random.u32(1..=5)),
+            shards: options.shards.unwrap_or_else(|| random.u32(1..=6)),
+            rates: rates(random, &faults),
+            reads: read_rates(random, &faults),
+            habits: habits(random, &faults, failover),
+            slowest: [-50_000, -25_000, 0][random.usize(..3)],
+            page: [1, 2, 5, 1000, 1000, 1000][random.usize(..6)],
+            batch,
+            write_every: Duration::from_millis(every),
+            checkpoint_interval: random.bool().then(|| failover.mul_f64(0.05 + random.f64())),
+            faults,
+            calm_at,
+            script: Vec::new(),
+        };
+        scenario.script = script::write(random, &scenario);
+        scenario
+    }
+}
+
+/// A subset, so that rare kinds are not always drowned by loud ones; now and then none at all.
+fn choose(random: &mut fastrand::Rng, allowed: &Faults) -> Faults {
+    let share = [0.0, 0.15, 0.3, 0.5, 0.5, 0.8][random.usize(..6)];
+    allowed.only(|_| random.f64() < share)
+}
+
+fn rates(random: &mut fastrand::Rng, faults: &Faults) -> Rates {
+    let mut rate = |fault, most: f64| if faults.has(fault) { most * random.f64().powi(2) } else { 0.0 };
+    Rates {
+        outlier: rate(Fault::Latency, 0.1),
+        lost_request: rate(Fault::LostRequests, 0.2),
+        lost_reply: rate(Fault::LostReplies, 0.3),
+        late_reply: rate(Fault::LateReplies, 0.1),
+        late_request: rate(Fault::LateRequests, 0.1),
+        duplicate: rate(Fault::Duplicates, 0.1),
+        throttled: rate(Fault::Throttling, 0.3),
+        stale_scan: rate(Fault::StaleScans, 1.0),
+    }
+}
+
+fn read_rates(random: &mut fastrand::Rng, faults: &Faults) -> ReadRates {
+    if !faults.has(Fault::Reads) {
+        return ReadRates::default();
+    }
+    let mut rate = |most: f64| most * random.f64().powi(2);
+    ReadRates { error: rate(0.2), slow: rate(0.1), expired: rate(0.2), empty: rate(0.3), false_end: rate(0.1) }
+}
+
+fn habits(random: &mut fastrand::Rng, faults: &Faults, failover: Duration) -> Habits {
+    let work = Duration::from_millis([0, 0, 2, 50][random.usize(..4)]);
+    if !faults.has(Fault::Handlers) {
+        return Habits { work, ..Habits::default() };
+    }
+    Habits {
+        work,
+        slow: 0.05 * random.f64(),
+        slowness: failover.mul_f64(2.0 * random.f64()),
+        fails: 0.05 * random.f64(),
+        stubborn: random.f64(),
+    }
+}
+
+/// The habits of user code once the faults are over.
+pub(crate) fn calm_habits(habits: &Habits) -> Habits {
+    Habits { work: habits.work, ..Habits::default() }
+}

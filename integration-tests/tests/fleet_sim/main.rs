@@ -1,0 +1,37 @@
+//! The simulation of fleets, simulated itself: that a seed replays, that broken protocols show, and how the program answers.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
+
+mod program;
+mod variants;
+
+use integration_tests::sim::{self, Faults, Options};
+
+#[test]
+fn a_seed_gives_the_same_log_byte_for_byte() {
+    let options = Options { faults: Faults::all(), log: true, ..Options::default() };
+    for seed in [3, 7, 11] {
+        let (first, second) = (sim::run(seed, &options), sim::run(seed, &options));
+        assert!(first.log.as_ref().is_some_and(|log| log.len() > 10_000), "seed {seed} tells little");
+        assert!(first == second, "seed {seed} went two ways");
+    }
+}
+
+#[test]
+fn what_happens_does_not_depend_on_whether_it_is_written_down() {
+    let silent = Options { faults: Faults::all(), ..Options::default() };
+    let written = Options { log: true, ..silent.clone() };
+    for seed in 21..=24 {
+        let (silent, written) = (sim::run(seed, &silent), sim::run(seed, &written));
+        assert_eq!((silent.events, silent.violation), (written.events, written.violation), "seed {seed}");
+    }
+}
+
+#[test]
+fn different_seeds_go_different_ways() {
+    let options = Options { faults: Faults::all(), ..Options::default() };
+    let mut events: Vec<u64> = (1..=8).map(|seed| sim::run(seed, &options).events).collect();
+    events.sort_unstable();
+    events.dedup();
+    assert!(events.len() > 6, "{events:?}");
+}
