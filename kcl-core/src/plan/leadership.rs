@@ -179,7 +179,7 @@ impl Leadership {
     /// Whether the row shows one of our writes, also one whose answer never came.
     fn settle(&mut self, row: &LeaderRow) {
         let answered = self.unanswered.iter().find(|(version, _)| *version == row.version);
-        if let Some((version, sent)) = answered.filter(|_| !row.released) {
+        if let Some((version, sent)) = answered.filter(|_| row.owner == self.me && !row.released) {
             self.fruitless |= self.held.is_none();
             self.held = Some(Held { version: version.clone(), since: *sent });
             self.own = Some(version.clone());

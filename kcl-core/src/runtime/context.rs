@@ -1,13 +1,15 @@
 //! What all parts of a worker share.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::budget::ByteBudget;
 use super::events::{Events, ShardTenure, WorkerEvent};
-use super::tasks::Tasks;
+use super::tasks::{Tasks, panic_message};
 use crate::error::WorkerError;
 use crate::metric_definitions::WorkerMetrics;
 use crate::plan::assignment::{self, AssignmentStrategy, Rules, Snapshot};
@@ -152,7 +154,19 @@ impl Context {
     /// Who goes on with these leases when this worker stops.
     pub(crate) fn successors(&self, fleet: &FleetView, leases: &BTreeSet<LeaseKey>) -> BTreeMap<LeaseKey, WorkerId> {
         let snapshot = self.snapshot(fleet, self.clock.now());
-        assignment::successors(&*self.strategy, &snapshot, &self.worker, leases)
+        let successors =
+            |strategy: &dyn AssignmentStrategy| assignment::successors(strategy, &snapshot, &self.worker, leases);
+        self.ask_strategy(successors).unwrap_or_default()
+    }
+
+    /// Asks the strategy, which may be the user's: one that panics has no answer.
+    pub(crate) fn ask_strategy<T>(&self, question: impl FnOnce(&dyn AssignmentStrategy) -> T) -> Option<T> {
+        let answer = catch_unwind(AssertUnwindSafe(|| question(&*self.strategy)));
+        let report = |panic: &Box<dyn Any + Send>| {
+            let message = panic_message(&**panic);
+            tracing::error!(message, "the assignment strategy panicked");
+        };
+        answer.inspect_err(report).ok()
     }
 
     /// Puts a lease into the inbox of another worker. Only a hint: whoever misses it finds the row in the index.

@@ -4,6 +4,7 @@
 
 mod fleet;
 mod hand_over;
+mod leading;
 mod lifecycle;
 mod processing;
 mod resting;
@@ -11,3 +12,5 @@ mod shard_end;
 mod sharing;
 mod slow_store;
 mod throttling;
+mod tidying;
+mod wire;

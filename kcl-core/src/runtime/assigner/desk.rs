@@ -27,8 +27,10 @@ enum Outcome {
     Done,
     /// The lease is ours once this worker has handed it over.
     Pending(WorkerId),
-    /// It could not be done, or it changed meanwhile.
+    /// It changed meanwhile.
     Again,
+    /// The store did not answer.
+    Unanswered,
     /// The store cannot be used any more.
     Broken(StoreError),
 }
@@ -153,13 +155,17 @@ impl Desk {
         self.busy.remove(&key);
         let now = self.context.clock.now();
         let timings = &self.context.settings.timings;
-        if !matches!(outcome, Outcome::Pending(_) | Outcome::Again) {
+        if !matches!(outcome, Outcome::Pending(_) | Outcome::Again | Outcome::Unanswered) {
             self.pending.remove(&key);
         }
         match outcome {
             Outcome::Begun(grant, reason) => return Some((*grant, reason)),
             Outcome::Done => {}
             Outcome::Again => drop(self.later.insert(key, now + timings.inbox)),
+            Outcome::Unanswered => {
+                let pause = timings.heartbeat.mul_f64(0.5 + self.context.random_fraction() / 2.0);
+                self.later.insert(key, now + pause);
+            }
             Outcome::Pending(from) => {
                 let first =
                     self.pending.get(&key).filter(|(worker, _)| *worker == from).map_or(now, |(_, since)| *since);
@@ -223,7 +229,7 @@ impl Job {
             Ok(Some(Ok(row))) if row.multi_stream.is_none() && row.shard_id().is_ok() => row,
             // Rows that are none of ours, or cannot be read, are reported by whoever scans.
             Ok(_) => return Outcome::Done,
-            Err(error) if error.is_retryable() => return Outcome::Again,
+            Err(error) if error.is_retryable() => return Outcome::Unanswered,
             Err(error) => return Outcome::Broken(error),
         };
         loop {
@@ -280,7 +286,9 @@ impl Job {
                 Ok(row)
             }
             WriteOutcome::Conflict(_) | WriteOutcome::Unreadable(_) | WriteOutcome::Missing => Err(Outcome::Again),
-            WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) if error.is_retryable() => Err(Outcome::Again),
+            WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) if error.is_retryable() => {
+                Err(Outcome::Unanswered)
+            }
             WriteOutcome::Refused(error) | WriteOutcome::Unknown(error) => Err(Outcome::Broken(error)),
         }
     }

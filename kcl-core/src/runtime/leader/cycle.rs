@@ -1,15 +1,13 @@
 //! One planning cycle: look, make what is missing, plan, do it, clean, and only then prolong the lock.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use futures_util::future::join_all;
 
 use super::{Leader, act};
+use crate::error::WorkerError;
 use crate::plan::assignment::{self, Plan, Planned, Step, StepAction};
 use crate::plan::fleet_view::FleetView;
 use crate::plan::shard_sync::absence::Absences;
 use crate::runtime::scan::scan;
-use crate::runtime::tasks::panic_message;
 use crate::types::{Moment, Projection, Row, StoreError};
 
 /// How many writes of a leader are under way at a time.
@@ -22,9 +20,15 @@ impl Leader {
         let begun = self.context.clock.now();
         self.scan().await?;
         self.listing.ask_if_due(&self.context, &self.absences, &self.fleet);
-        if let Err(error) = self.create_missing().await {
+        match self.create_missing().await {
+            Ok(()) => self.told.uncreated = false,
             // What exists is planned all the same.
-            self.blind(error);
+            Err(error) if error.is_retryable() => {
+                if !std::mem::replace(&mut self.told.uncreated, true) {
+                    tracing::warn!(%error, "missing leases cannot be created; it is tried again");
+                }
+            }
+            Err(error) => self.context.fail(WorkerError::store("creating leases", error)),
         }
         let Some(plan) = self.plan() else { return Ok(()) };
         self.act(plan, begun).await;
@@ -57,14 +61,8 @@ impl Leader {
     /// goes on by itself.
     fn plan(&mut self) -> Option<Plan> {
         let snapshot = self.context.snapshot(&self.fleet, self.context.clock.now());
-        let strategy = &*self.context.strategy;
-        let planned = catch_unwind(AssertUnwindSafe(|| assignment::plan(strategy, &snapshot)));
-        let Planned { plan, refused, unplaced, .. } = planned
-            .inspect_err(|panic| {
-                let message = panic_message(&**panic);
-                tracing::error!(message, "the assignment strategy panicked; nothing is planned");
-            })
-            .ok()?;
+        let planned = self.context.ask_strategy(|strategy| assignment::plan(strategy, &snapshot))?;
+        let Planned { plan, refused, unplaced, .. } = planned;
         for refused in refused.iter().take(REFUSED_AT_MOST.saturating_sub(self.told.refused)) {
             self.told.refused += 1;
             tracing::warn!(%refused, "a step of the assignment strategy breaks a rule");

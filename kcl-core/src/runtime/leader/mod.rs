@@ -46,6 +46,7 @@ pub(crate) struct Leader {
 struct Told {
     leads: bool,
     blind: bool,
+    uncreated: bool,
     claims: bool,
     unreadable_lock: bool,
     unplaced: usize,
@@ -82,6 +83,8 @@ impl Leader {
         if self.leadership.leads(self.context.clock.now()) {
             self.scan().await?;
             self.create_missing().await?;
+        } else {
+            self.forget_duties();
         }
         Ok(())
     }
@@ -134,21 +137,32 @@ impl Leader {
 
     async fn work(&mut self) -> Result<(), StoreError> {
         let now = self.context.clock.now();
-        if self.leadership.must_look(now) {
-            self.look().await?;
+        if self.leadership.must_look(now)
+            && let Err(error) = self.look().await
+        {
+            // A table that does not answer is left in peace until nobody can lead.
+            let alone = matches!(error, StoreError::Denied(_)) || self.leadership.may_claim(now);
+            return if alone { self.watch_all_the_same(error).await } else { Err(error) };
         }
         match self.leadership.duty(self.context.clock.now()) {
             Duty::Follow => Ok(()),
             Duty::Watch => self.watch().await,
-            Duty::Take(free) => {
-                if self.take(free).await? {
-                    self.cycle().await
-                } else {
-                    self.watch().await
-                }
-            }
+            Duty::Take(free) => match self.take(free).await {
+                Ok(true) => self.cycle().await,
+                Ok(false) => self.watch().await,
+                Err(error) => self.watch_all_the_same(error).await,
+            },
             Duty::Lead => self.cycle().await,
         }
+    }
+
+    /// The leader row cannot be read or written. Workers stay warm and help themselves in the end, whatever is wrong with
+    /// that one row.
+    async fn watch_all_the_same(&mut self, error: StoreError) -> Result<(), StoreError> {
+        if error.is_retryable() {
+            self.watch().await?;
+        }
+        Err(error)
     }
 
     /// Keeps ages warm; and takes for this worker alone what it has seen expire, if nobody leads.
@@ -180,6 +194,13 @@ impl Leader {
         }
     }
 
+    /// What a leader was about to do is not to be done when this worker leads again: by then others may have done it, and
+    /// more.
+    fn forget_duties(&mut self) {
+        self.listing = Listing::default();
+        self.removable = Vec::new();
+    }
+
     fn blind(&mut self, error: StoreError) {
         if !error.is_retryable() {
             self.context.fail(WorkerError::store("reading the lease table", error));
@@ -192,6 +213,7 @@ impl Leader {
         let leads = self.leadership.leads(self.context.clock.now());
         if self.told.leads && !leads {
             tracing::info!(worker_id = %self.context.worker, "this worker leads the fleet no longer");
+            self.forget_duties();
         }
         self.told.leads = leads;
     }
