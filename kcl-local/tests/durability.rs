@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
@@ -256,35 +257,62 @@ async fn kill_9_under_load_loses_nothing_acknowledged_and_repeats_nothing() {
     }
 }
 
-#[tokio::test]
-async fn tables_survive_kill_9() {
-    use aws_sdk_dynamodb::types::{
-        AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let client = |environment: &BTreeMap<String, String>| {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12())
-            .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
-            .credentials_provider(kcl_local::credentials())
-            .endpoint_url(&environment["AWS_ENDPOINT_URL_DYNAMODB"]);
-        aws_sdk_dynamodb::Client::from_conf(config.build())
-    };
-    let (mut child, environment) = start(folder.path());
-    let dynamodb = client(&environment);
-    let key = KeySchemaElement::builder().attribute_name("k").key_type(KeyType::Hash).build().unwrap();
-    let attribute = AttributeDefinition::builder().attribute_name("k").attribute_type(ScalarAttributeType::S);
-    let create = dynamodb.create_table().table_name("leases").key_schema(key).billing_mode(BillingMode::PayPerRequest);
-    create.attribute_definitions(attribute.build().unwrap()).send().await.unwrap();
-    let text = |text: &str| AttributeValue::S(text.into());
-    for index in 0..20 {
-        dynamodb.put_item().table_name("leases").item("k", text(&format!("{index}"))).send().await.unwrap();
+/// Counts an item up, one by one, until the server is gone; returns the last number that was acknowledged.
+async fn count_up(dynamodb: aws_sdk_dynamodb::Client, key: String, mut count: u64, progress: Progress) -> u64 {
+    loop {
+        let update = dynamodb.update_item().table_name("leases").key("k", AttributeValue::S(key.clone()));
+        let update = update.update_expression("SET n = :next").condition_expression("n = :seen");
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let update = update.expression_attribute_values(":seen", number(count));
+        if update.expression_attribute_values(":next", number(count + 1)).send().await.is_err() {
+            return count;
+        }
+        count += 1;
+        let _ = progress.try_send(());
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let (mut child, environment) = start(folder.path());
-    let found = client(&environment).scan().table_name("leases").send().await.unwrap();
-    assert_eq!(found.count, 20);
-    child.kill().unwrap();
-    child.wait().unwrap();
+}
+
+type Progress = tokio::sync::mpsc::Sender<()>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_survive_kill_9_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut counts = BTreeMap::new();
+    for round in 0..3 {
+        let (mut child, environment) = start(folder.path());
+        let client = common::dynamodb_client(&environment["AWS_ENDPOINT_URL_DYNAMODB"]);
+        let strict = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+        let strict = aws_sdk_dynamodb::Client::from_conf(strict);
+        if round == 0 {
+            common::create_table(&strict).await;
+        }
+        let items = strict.scan().table_name("leases").send().await.unwrap().items.unwrap();
+        for item in items {
+            let key = item["k"].as_s().unwrap().clone();
+            let count: u64 = item["n"].as_n().unwrap().parse().unwrap();
+            // The last write may have been carried out without an answer.
+            let acknowledged = counts.insert(key, count).unwrap();
+            assert!(count == acknowledged || count == acknowledged + 1, "{count} after {acknowledged}");
+        }
+        assert_eq!(counts.len(), if round == 0 { 0 } else { 4 });
+        let (progress, mut updates) = tokio::sync::mpsc::channel(1_000);
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..4 {
+            let key = format!("writer-{writer}");
+            if round == 0 {
+                let put = strict.put_item().table_name("leases").item("k", AttributeValue::S(key.clone()));
+                put.item("n", AttributeValue::N("0".to_owned())).send().await.unwrap();
+            }
+            let count = counts.get(&key).copied().unwrap_or(0);
+            let counting = count_up(strict.clone(), key.clone(), count, progress.clone());
+            writers.spawn(async move { (key, counting.await) });
+        }
+        for _ in 0..60 {
+            updates.recv().await.unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        counts = writers.join_all().await.into_iter().collect();
+    }
+    assert!(counts.values().sum::<u64>() >= 180, "{counts:?}");
 }

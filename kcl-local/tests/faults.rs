@@ -5,9 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::error::SdkError;
@@ -192,7 +190,7 @@ async fn dynamodb_meets_faults_too(scene: Scene) {
         get.unwrap().item.is_some()
     };
     let one = |fault| [FaultRule::new(fault).resource("leases").operation("PutItem").calls(1..=1)];
-    create_table(&strict).await;
+    common::create_table(&strict).await;
 
     set(scene.database.faults(), one(Fault::Throttle));
     let error = put("a").await.unwrap_err().into_service_error();
@@ -231,13 +229,6 @@ async fn dynamodb_meets_faults_too(scene: Scene) {
     }
     scene.database.faults().clear();
     put("f").await.unwrap();
-}
-
-async fn create_table(client: &aws_sdk_dynamodb::Client) {
-    let key = KeySchemaElement::builder().attribute_name("k").key_type(KeyType::Hash).build().unwrap();
-    let attribute = AttributeDefinition::builder().attribute_name("k").attribute_type(ScalarAttributeType::S);
-    let create = client.create_table().table_name("leases").key_schema(key).billing_mode(BillingMode::PayPerRequest);
-    create.attribute_definitions(attribute.build().unwrap()).send().await.unwrap();
 }
 
 /// The SDK finds its way whenever a connection has gone away.

@@ -78,7 +78,9 @@ pub(crate) fn call(
 }
 
 fn unknown(operation: &str) -> ServiceError {
-    let why = if NOT_MODELLED.contains(&operation) {
+    let why = if operation == "SubscribeToShard" {
+        "is answered by a stream of events, which the caller has to ask for: see Service::exchange"
+    } else if NOT_MODELLED.contains(&operation) {
         "is an operation of Kinesis that this local double does not model; its README says what it does"
     } else {
         "is not an operation of Kinesis"

@@ -8,6 +8,7 @@ pub(crate) mod world;
 
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Region};
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
@@ -73,6 +74,14 @@ pub(crate) fn dynamodb_client(endpoint: &str) -> aws_sdk_dynamodb::Client {
         .endpoint_url(endpoint)
         .build();
     aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// A table called `leases` with the key `k`.
+pub(crate) async fn create_table(client: &aws_sdk_dynamodb::Client) {
+    let key = KeySchemaElement::builder().attribute_name("k").key_type(KeyType::Hash).build().unwrap();
+    let attribute = AttributeDefinition::builder().attribute_name("k").attribute_type(ScalarAttributeType::S);
+    let create = client.create_table().table_name("leases").key_schema(key).billing_mode(BillingMode::PayPerRequest);
+    create.attribute_definitions(attribute.build().unwrap()).send().await.unwrap();
 }
 
 pub(crate) fn start_of_time() -> Timestamp {
