@@ -4,6 +4,18 @@
 //! checks that against the rules that hold for every strategy ([`plan`]), and does it. [`Count`] and [`Load`] come with the
 //! library; an own one is handed to the builder of the worker.
 //!
+//! Each step says why, and that is what the log has:
+//!
+//! | text | meaning |
+//! |---|---|
+//! | `assign s-1 to w-1: free` | nobody held it |
+//! | `assign s-1 to w-1: free, w-2 gave it up` | its holder lives and stopped reading it: its task failed again and again |
+//! | `assign s-1 to w-1: expired, owner w-2 silent 11.3 s` | its holder is dead, or cut off from the table |
+//! | `assign s-1 to w-1: it waits for w-2, which is gone` | it was meant for a worker that left before it began |
+//! | `move s-1 from w-1 to w-2: w-1 has 5, its share is 3; w-2 has 1` | [`Count`] evens out |
+//! | `move s-1 from w-1 to w-2: w-1 carries 140 % of the mean load, w-2 60 %` | [`Load`] evens out |
+//! | `complete s-1: w-1 was asked 44.3 s ago to hand it over to w-2` | the holder did not finish in time |
+//!
 //! ```
 //! use kcl_core::assignment::{AssignmentStrategy, LeaseState, Plan, Rules, Snapshot, Step, WorkerState, plan};
 //! use kcl_core::types::{Checkpoint, Lease, LeaseKey, Moment, WorkerId, WorkerRow};

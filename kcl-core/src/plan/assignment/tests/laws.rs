@@ -37,7 +37,7 @@ fn live(strategy: &dyn AssignmentStrategy, mut model: Model, events: &[Event]) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whatever happens, no plan does harm (see `Model::check`), plans come to an end, and then every lease that can be read
     /// is with a worker that lives, if one has room.
