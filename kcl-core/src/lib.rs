@@ -45,7 +45,9 @@ pub use ports::{
     BoxError, CheckpointError, Checkpointer, LeaseLostReason, ProcessContext, ProcessError, RecordProcessor,
     RecordProcessorFactory, ShardContext,
 };
-pub use runtime::{EventStream, EventsMissed, LeaseReleasedReason, ShardTenure, WorkerEvent, WorkerReport};
+pub use runtime::{
+    EventStream, EventsMissed, LeaseReleasedReason, RestartReason, ShardTenure, WorkerEvent, WorkerReport,
+};
 pub use settings::Settings;
 pub use types::{Record, RecordBatch};
 pub use worker::{Worker, WorkerBuilder, WorkerHandle};

@@ -23,6 +23,10 @@ pub const STALLED: &str = "kcl_shard_stalled";
 pub const OUTSIDE_SHARD: &str = "kcl_records_outside_shard_total";
 /// Aggregates that could not be opened and were delivered as they came.
 pub const CORRUPT_AGGREGATES: &str = "kcl_corrupt_aggregates_total";
+/// Shard tasks that did not get on and were started anew, by reason.
+pub const SHARD_RESTARTS: &str = "kcl_shard_restarts_total";
+/// Waits of a shard that took longer than is healthy: a slow handler, memory that slow handlers hold.
+pub const SLOW_WAITS: &str = "kcl_slow_waits_total";
 /// Checkpoints that were stored.
 pub const CHECKPOINTS: &str = "kcl_checkpoints_total";
 /// Leases held now.
@@ -58,6 +62,12 @@ pub(crate) fn describe() {
     describe_gauge!(STALLED, Unit::Count, "1 while a shard does not advance for several attempts, else 0.");
     describe_counter!(OUTSIDE_SHARD, Unit::Count, "User records of aggregates that belong to another shard.");
     describe_counter!(CORRUPT_AGGREGATES, Unit::Count, "Aggregates that could not be opened and were delivered as is.");
+    describe_counter!(SHARD_RESTARTS, Unit::Count, "Shard tasks that did not get on and were started anew, by reason.");
+    describe_counter!(
+        SLOW_WAITS,
+        Unit::Count,
+        "Waits of a shard that took longer than is healthy: a slow handler, memory that slow handlers hold."
+    );
     describe_counter!(CHECKPOINTS, Unit::Count, "Checkpoints that were stored.");
     describe_gauge!(LEASES, Unit::Count, "Leases held now.");
     describe_counter!(LEASES_GAINED, Unit::Count, "Tenures begun.");
@@ -116,8 +126,10 @@ pub(crate) struct ShardMetrics {
     pub(crate) lag: Gauge,
     pub(crate) fetch_failures: Counter,
     pub(crate) stalled: Gauge,
+    pub(crate) slow_waits: Counter,
     pub(crate) outside_shard: Counter,
     pub(crate) corrupt_aggregates: Counter,
+    labels: [(&'static str, String); 4],
 }
 
 impl ShardMetrics {
@@ -137,9 +149,18 @@ impl ShardMetrics {
             lag: metrics::gauge!(LAG, &labels),
             fetch_failures: metrics::counter!(FETCH_FAILURES, &labels),
             stalled: metrics::gauge!(STALLED, &labels),
+            slow_waits: metrics::counter!(SLOW_WAITS, &labels),
             outside_shard: metrics::counter!(OUTSIDE_SHARD, &labels),
             corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, &labels),
+            labels,
         }
+    }
+
+    /// Counts a restart, which is rare enough to look up its counter.
+    pub(crate) fn restarted(&self, reason: &'static str) {
+        let [application, stream, shard, worker] = self.labels.clone();
+        let labels = [application, stream, shard, worker, ("reason", reason.to_owned())];
+        metrics::counter!(SHARD_RESTARTS, &labels).increment(1);
     }
 }
 

@@ -19,7 +19,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 ///
 /// All methods but [`process_records`](RecordProcessor::process_records) have defaults. A panic counts as a failed
 /// attempt: the instance is then dropped, a new one is made by the factory and initialised, and it goes on at the last
-/// completed position. Futures are dropped (at an await) when the tenure ends.
+/// completed position. Futures are dropped (at an await) when the tenure ends. An instance is also replaced if its shard cannot
+/// be read for minutes and the shard's task begins anew: [`shutdown_requested`](RecordProcessor::shutdown_requested) is called
+/// before, and the next instance goes on at the last completed position in the same tenure.
 #[async_trait]
 pub trait RecordProcessor: Send + 'static {
     /// Called once before the first records. An error is retried with growing delays.
@@ -52,7 +54,7 @@ pub trait RecordProcessor: Send + 'static {
         Ok(())
     }
 
-    /// The worker stops, or the lease moves to another one: a last chance to flush, within
+    /// The worker stops, the lease moves to another one, or this instance is replaced: a last chance to flush, within
     /// [`ProcessContext::deadline_in`]. What is completed is checkpointed afterwards in any case.
     ///
     /// # Errors

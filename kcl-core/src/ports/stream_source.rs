@@ -64,11 +64,14 @@ impl ListedShards {
 /// - All methods are cancel safe: a future that is dropped before it is ready has consumed nothing.
 /// - Throttling, expired iterators and the end of a subscription are no errors: the reader waits or starts anew. A call that
 ///   was throttled may answer without records and without lag; that is not "at the tip".
+/// - A reader that is well answers within a minute or two, also when nothing is new: [`ready`](ShardReader::ready) for five
+///   minutes, or [`next`](ShardReader::next) for two, without a result count as hanging. The reader is then dropped and the
+///   shard opened anew where everything is completed.
 /// - After an answer with an end the runtime may ask again: a listing shows the shard open, or closed for the first time.
 #[async_trait]
 pub trait ShardReader: Send {
     /// Waits until a fetch is worth making: the read limits allow it, and at the tip the idle time has passed. No byte
-    /// permit is held meanwhile.
+    /// permit is held meanwhile. Returns within a minute or two, also when nothing is known to be new.
     async fn ready(&mut self);
 
     /// The bytes that the next answer is expected to hold: what to ask the budget for.

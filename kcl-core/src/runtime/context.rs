@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::ByteBudget;
 use super::events::{Events, ShardTenure, WorkerEvent};
 use super::tasks::{Tasks, panic_message};
+use super::watch::Watchlist;
 use crate::error::WorkerError;
 use crate::metric_definitions::WorkerMetrics;
 use crate::plan::assignment::{self, AssignmentStrategy, Rules, Snapshot};
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) events: Events,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) budget: ByteBudget,
+    /// The shards that are worked on, for the watchdog.
+    pub(crate) watchlist: Arc<Watchlist>,
     /// Asked to stop: begin nothing new, drain, give back.
     pub(crate) stop: CancellationToken,
     /// Told to end at once: write nothing more.
@@ -84,6 +87,7 @@ impl Context {
             factory,
             strategy,
             tasks: Tasks::new(spawner),
+            watchlist: Arc::default(),
             events: Events::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),

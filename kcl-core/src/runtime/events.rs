@@ -1,10 +1,12 @@
 //! What a worker tells those who subscribe.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
 use crate::ports::LeaseLostReason;
+use crate::shard::watchdog::RestartReason;
 use crate::types::{Epoch, FencingToken, LeaseKey, ShardRef, WorkerId};
 
 /// A shard in one tenure of one worker.
@@ -71,6 +73,26 @@ pub enum WorkerEvent {
         /// Where it stands and what is wrong with it.
         error: String,
     },
+    /// A shard waits for something longer than is healthy, and that is all: a slow handler, memory that slow handlers hold.
+    /// Told once per wait.
+    ShardSlow {
+        /// The tenure.
+        tenure: Arc<ShardTenure>,
+        /// What it waits for.
+        what: &'static str,
+        /// For how long so far.
+        waited: Duration,
+    },
+    /// The task of a shard did not get on and is started anew, in the same tenure: with a processor of its own, where
+    /// everything is completed.
+    ShardRestarted {
+        /// The tenure.
+        tenure: Arc<ShardTenure>,
+        /// Why.
+        reason: RestartReason,
+        /// How many times in a row, without progress in between. After three the lease is given to another worker.
+        in_a_row: u32,
+    },
     /// The worker was asked to stop and drains.
     Stopping,
     /// Everything is given back.
@@ -87,6 +109,8 @@ pub enum LeaseReleasedReason {
     HandOver,
     /// The shard is processed to its end.
     ShardEnd,
+    /// The shard did not get on here, and starting its task anew did not help.
+    Stuck,
 }
 
 impl LeaseReleasedReason {
@@ -96,6 +120,7 @@ impl LeaseReleasedReason {
             LeaseReleasedReason::Shutdown => "shutdown",
             LeaseReleasedReason::HandOver => "hand_over",
             LeaseReleasedReason::ShardEnd => "shard_end",
+            LeaseReleasedReason::Stuck => "stuck",
         }
     }
 }

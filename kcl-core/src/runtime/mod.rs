@@ -18,15 +18,17 @@ mod heartbeat;
 mod leader;
 mod lease_keeper;
 mod scan;
-mod shard_io;
 mod shard_sync;
 mod shard_task;
 mod start;
 mod supervisor;
 mod tasks;
 mod tenure;
+mod watch;
+mod watchdog;
 
 pub(crate) use crate::plan::assignment::{AssignmentStrategy, strategy};
+pub use crate::shard::watchdog::RestartReason;
 pub(crate) use context::{Context, Parts};
 pub use events::{EventStream, EventsMissed, LeaseReleasedReason, ShardTenure, WorkerEvent};
 pub(crate) use start::start;

@@ -11,6 +11,7 @@ use super::events::WorkerEvent;
 use super::lease_keeper::LeaseKeeper;
 use super::start::Started;
 use super::tasks::TaskKind;
+use super::watchdog::Watchdog;
 use crate::error::WorkerError;
 use crate::types::LeaseKey;
 
@@ -50,6 +51,8 @@ pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<Worke
     let mut beating = context.tasks.spawn(TaskKind::Heartbeat, heartbeat.run(drained.clone()));
     let (tell, last_look) = oneshot::channel();
     let mut leading = context.tasks.spawn(TaskKind::Leader, leader.run(tell));
+    let watchdog = Watchdog::new(Arc::clone(&context), keeper.clone());
+    let mut watching = context.tasks.spawn(TaskKind::Watchdog, watchdog.run(drained.clone()));
     let assigner = Assigner::new(Arc::clone(&context), keeper, errands);
     let mut assigning = context.tasks.spawn(TaskKind::Assigner, assigner.run(last_look));
 
@@ -71,6 +74,9 @@ pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<Worke
             }
             result = &mut leading, if !leading.is_terminated() => {
                 let _reported = outcome(&context, TaskKind::Leader, result);
+            }
+            result = &mut watching, if !watching.is_terminated() => {
+                let _reported = outcome(&context, TaskKind::Watchdog, result);
             }
             () = context.stop.cancelled(), if !stopping_told => {
                 stopping_told = true;

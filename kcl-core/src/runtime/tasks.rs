@@ -23,6 +23,8 @@ pub(crate) enum TaskKind {
     Assigner,
     /// Ends the worker: without it nobody would take the lead here.
     Leader,
+    /// Ends the worker: without it a shard task that is stuck would keep its lease.
+    Watchdog,
     /// Gives up the lease of that shard.
     Shard,
 }
@@ -35,6 +37,7 @@ impl TaskKind {
             TaskKind::Heartbeat => "heartbeat",
             TaskKind::Assigner => "assigner",
             TaskKind::Leader => "leader",
+            TaskKind::Watchdog => "watchdog",
             TaskKind::Shard => "shard task",
         }
     }

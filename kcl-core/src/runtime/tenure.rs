@@ -17,9 +17,12 @@ pub(crate) struct SharedTenure {
     /// Microseconds since the clock's origin.
     deadline: AtomicU64,
     completed: Mutex<Option<Completed>>,
+    /// Up to where everything is completed in this tenure.
+    reached: Mutex<Option<RecordPosition>>,
     ended: CancellationToken,
     reason: OnceLock<LeaseLostReason>,
     hand_over: CancellationToken,
+    hand_over_asked: OnceLock<Moment>,
 }
 
 /// What was completed.
@@ -37,10 +40,12 @@ impl SharedTenure {
             tenure,
             token,
             deadline: AtomicU64::new(micros(deadline)),
-            completed: Mutex::new(None),
+            completed: Mutex::default(),
+            reached: Mutex::default(),
             ended: CancellationToken::new(),
             reason: OnceLock::new(),
             hand_over: CancellationToken::new(),
+            hand_over_asked: OnceLock::new(),
         })
     }
 
@@ -55,9 +60,15 @@ impl SharedTenure {
 
     /// Everything up to here is completed, with so many bytes more; the next write stores it.
     pub(crate) fn complete(&self, position: RecordPosition, bytes: u64) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(position.clone());
         let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
         let before = completed.take().map_or(0, |completed| completed.bytes);
         *completed = Some(Completed { position, bytes: before.saturating_add(bytes) });
+    }
+
+    /// Up to where everything is completed in this tenure; `None` if nothing was.
+    pub(crate) fn reached(&self) -> Option<RecordPosition> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What was completed since the last call.
@@ -89,12 +100,16 @@ impl SharedTenure {
         self.reason.get().copied().unwrap_or(LeaseLostReason::Taken)
     }
 
-    pub(crate) fn ask_to_hand_over(&self) {
+    /// A leader asked for the lease, as this worker learned now.
+    pub(crate) fn ask_to_hand_over(&self, now: Moment) {
+        let _the_first_time_counts = self.hand_over_asked.set(now);
         self.hand_over.cancel();
     }
 
-    pub(crate) async fn asked_to_hand_over(&self) {
+    /// When this worker learned that it should hand over.
+    pub(crate) async fn asked_to_hand_over(&self) -> Moment {
         self.hand_over.cancelled().await;
+        self.hand_over_asked.get().copied().unwrap_or_default()
     }
 }
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`machine`] takes in what happened and says what to do next; [`progress`] keeps the ledger of what was delivered and
-//! completed. Neither does IO, reads a clock or draws random numbers.
+//! completed. [`watchdog`] judges from outside whether the task gets on. None of them does IO, reads a clock or draws random numbers.
 
 pub(crate) mod machine;
 pub(crate) mod progress;
+pub(crate) mod watchdog;

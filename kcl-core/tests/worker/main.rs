@@ -14,4 +14,5 @@ mod sharing;
 mod slow_store;
 mod throttling;
 mod tidying;
+mod watchdog;
 mod wire;

@@ -119,7 +119,7 @@ impl Keeper {
                 tracing::debug!(lease_key = %key, epoch = %held.shared.tenure.epoch, %checkpoint, "checkpoint stored");
                 held.answer_flushes();
             }
-            News::HandOverAsked => held.shared.ask_to_hand_over(),
+            News::HandOverAsked => held.shared.ask_to_hand_over(self.context.clock.now()),
             News::Gone(parting) => self.part(key, parting),
             News::Ended(end) => {
                 let last = (end == TenureEnd::RowMissing).then(|| held.holding.row().clone());

@@ -10,7 +10,12 @@ impl ShardMachine {
     pub(crate) fn stop(&mut self, reason: StopReason, deadline: Moment) {
         match &mut self.stop {
             None => self.stop = Some((reason, deadline)),
-            Some((_, before)) => *before = deadline.min(*before),
+            Some((before, until)) => {
+                if *before == StopReason::Restart {
+                    *before = reason;
+                }
+                *until = deadline.min(*until);
+            }
         }
         self.queue.clear();
     }

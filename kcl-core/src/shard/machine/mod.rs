@@ -23,6 +23,10 @@ pub(crate) enum StopReason {
     Shutdown,
     /// A leader asked to hand it over.
     HandOver,
+    /// It does not get on here.
+    Stuck,
+    /// Its task begins anew, in the same tenure. Gives way to every other reason.
+    Restart,
 }
 
 /// What to do next. Those marked *callback* run user code: the shell answers each with one `handle_*` call, or with
@@ -230,6 +234,11 @@ impl ShardMachine {
             finished: false,
             reports: VecDeque::new(),
         }
+    }
+
+    /// User code has work, if only to be tried again: what is fetched meanwhile is in advance.
+    pub(crate) fn has_work(&self) -> bool {
+        self.current.is_some() || !self.queue.is_empty()
     }
 
     /// The highest position below which everything is completed in this tenure.

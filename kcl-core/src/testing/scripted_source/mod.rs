@@ -20,7 +20,7 @@ use crate::types::{
 ///
 /// Its readers keep the contract of [`ShardReader`]: each record once, an error loses nothing, and both methods can be
 /// cancelled. [`ready`](ShardReader::ready) returns when there is something that the reader has not given yet (records, an
-/// error, the end) or when the shard was [`nudge`](ScriptedSource::nudge)d. For a stream with read limits, iterators that
+/// error, the end), when the shard was [`nudge`](ScriptedSource::nudge)d, and after a minute in any case. For a stream with read limits, iterators that
 /// expire and several consumers, use `kcl-local`.
 #[derive(Clone)]
 pub struct ScriptedSource {
@@ -311,13 +311,19 @@ impl Reader {
 #[async_trait]
 impl ShardReader for Reader {
     async fn ready(&mut self) {
+        let clock = Arc::clone(&self.source.clock);
+        let until = clock.now() + IDLE;
         loop {
             // Marked as seen before looking: a change between the look and the wait then ends the wait.
             self.changes.mark_unchanged();
             if self.has_news() {
                 return;
             }
-            self.change().await;
+            tokio::select! {
+                biased;
+                () = self.change() => {}
+                () = clock.sleep_until(until) => return,
+            }
         }
     }
 
@@ -379,6 +385,9 @@ fn fitting(records: &[RecordEntry], limit: usize, bytes: usize) -> usize {
 fn number(value: u64) -> SequenceNumber {
     SequenceNumber::new(value.to_string()).expect("a number in decimal is a sequence number")
 }
+
+/// How long a reader waits for news before it asks all the same.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What a reader asks the budget for: much for what unit tests append, little for any budget.
 const DEMAND: usize = 64 * 1024;

@@ -2,46 +2,67 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::budget::ShardBudget;
-use super::context::Context;
-use super::lease_keeper::{LeaseKeeper, Parted};
-use super::shard_sync;
-use super::tenure::SharedTenure;
+use super::super::budget::ShardBudget;
+use super::super::context::Context;
+use super::super::lease_keeper::Parted;
+use super::super::shard_sync;
+use super::Tenancy;
 use crate::plan::holding::Farewell;
 use crate::plan::shard_end::ShardEnding;
 use crate::ports::{Fetched, LeaseLostReason, ReadError, ShardReader};
 use crate::shard::machine::Proof;
-use crate::types::{ChildShard, Lease, Shard, ShardId, ShardRef, StoreError, WorkerId};
+use crate::shard::watchdog::Wait;
+use crate::types::{ChildShard, Lease, Shard, ShardId, ShardRef, StoreError};
 
 /// What came of a question.
-pub(crate) enum IoDone {
+pub(super) enum IoDone {
     Parents(Result<bool, String>),
     Fetched { reader: Box<dyn ShardReader>, budget: ShardBudget, result: Result<Fetched, ReadError> },
     Proof(Result<Proof, String>),
 }
 
+impl IoDone {
+    /// How far behind the tip the answer was, if it says so.
+    pub(super) fn lag(&self) -> Option<Duration> {
+        match self {
+            IoDone::Fetched { result: Ok(fetched), .. } => fetched.lag,
+            IoDone::Fetched { .. } | IoDone::Parents(_) | IoDone::Proof(_) => None,
+        }
+    }
+}
+
 /// What came of ending the tenure.
-pub(crate) enum FarewellDone {
+pub(super) enum FarewellDone {
     Written(Parted),
     Lost(LeaseLostReason),
     /// The children could not be created; the end was not written.
     NotPrepared(String),
 }
 
-/// Fetches what comes next. The byte permit is taken only once a call is worth making.
-pub(crate) fn fetch(mut reader: Box<dyn ShardReader>, budget: ShardBudget) -> BoxFuture<'static, IoDone> {
+/// Fetches what comes next. The byte permit is taken only once a call is worth making. Each step is stated before it is
+/// taken, for the watchdog.
+pub(super) fn fetch(
+    tenancy: Arc<Tenancy>,
+    mut reader: Box<dyn ShardReader>,
+    budget: ShardBudget,
+) -> BoxFuture<'static, IoDone> {
+    let states = move |wait| tenancy.watch.reading(wait, tenancy.context.clock.now());
+    states(Wait::IdleAtTip);
     async move {
         reader.ready().await;
         let demand = reader.demand();
+        states(Wait::Budget);
         let permit = tokio::select! {
             biased;
             permit = budget.acquire(demand) => permit,
             never = reader.rest() => match never {},
         };
+        states(Wait::Fetch);
         let result = reader.next(permit).await;
         IoDone::Fetched { reader, budget, result }
     }
@@ -49,7 +70,7 @@ pub(crate) fn fetch(mut reader: Box<dyn ShardReader>, budget: ShardBudget) -> Bo
 }
 
 /// Whether all parents are over.
-pub(crate) fn check_parents(context: Arc<Context>, row: Lease) -> BoxFuture<'static, IoDone> {
+pub(super) fn check_parents(context: Arc<Context>, row: Lease) -> BoxFuture<'static, IoDone> {
     async move { IoDone::Parents(parents_finished(&context, &row).await) }.boxed()
 }
 
@@ -104,7 +125,7 @@ async fn standing(context: &Context, row: &Lease, shard: &ShardId) -> Result<Sta
 }
 
 /// Looks for the closed shard in a fresh listing.
-pub(crate) fn prove_end(context: Arc<Context>, shard: ShardRef) -> BoxFuture<'static, IoDone> {
+pub(super) fn prove_end(context: Arc<Context>, shard: ShardRef) -> BoxFuture<'static, IoDone> {
     async move {
         let proof = match context.source.list_shards(shard.stream()).await {
             Ok(listed) => Ok(proof_in(&listed.shards, &shard)),
@@ -133,14 +154,10 @@ fn proof_in(shards: &[Shard], shard: &ShardRef) -> Proof {
 }
 
 /// Gives the lease back, or to a successor.
-pub(crate) fn release(
-    keeper: LeaseKeeper,
-    tenure: Arc<SharedTenure>,
-    successor: Option<WorkerId>,
-) -> BoxFuture<'static, FarewellDone> {
+pub(super) fn release(tenancy: Arc<Tenancy>) -> BoxFuture<'static, FarewellDone> {
     async move {
-        let farewell = successor.map_or(Farewell::Release, |to| Farewell::HandOver { to });
-        match keeper.farewell(&tenure, farewell).await {
+        let farewell = tenancy.stop.successor().map_or(Farewell::Release, |to| Farewell::HandOver { to });
+        match tenancy.keeper.farewell(&tenancy.shared, farewell).await {
             Ok(parted) => FarewellDone::Written(parted),
             Err(reason) => FarewellDone::Lost(reason),
         }
@@ -149,19 +166,17 @@ pub(crate) fn release(
 }
 
 /// Writes the end together with the rows of the children.
-pub(crate) fn write_end(
-    context: Arc<Context>,
-    keeper: LeaseKeeper,
-    tenure: Arc<SharedTenure>,
+pub(super) fn write_end(
+    tenancy: Arc<Tenancy>,
     row: Lease,
     children: Vec<ChildShard>,
 ) -> BoxFuture<'static, FarewellDone> {
     async move {
-        let ending = match prepare_end(&context, &row, &children).await {
+        let ending = match prepare_end(&tenancy.context, &row, &children).await {
             Ok(ending) => ending,
             Err(error) => return FarewellDone::NotPrepared(error.to_string()),
         };
-        let parted = match keeper.farewell(&tenure, Farewell::ShardEnd(ending)).await {
+        let parted = match tenancy.keeper.farewell(&tenancy.shared, Farewell::ShardEnd(ending)).await {
             Ok(parted) => parted,
             Err(reason) => return FarewellDone::Lost(reason),
         };

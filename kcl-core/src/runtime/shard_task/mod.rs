@@ -1,0 +1,144 @@
+//! One shard in one tenure: its task, started anew by the watchdog where it does not get on.
+
+mod io;
+mod run;
+mod stop_request;
+mod world;
+
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+use super::context::Context;
+use super::events::{LeaseReleasedReason, ShardTenure, WorkerEvent};
+use super::lease_keeper::{Grant, LeaseKeeper, Parted};
+use super::tenure::SharedTenure;
+use super::watch::ShardWatch;
+use crate::metric_definitions::ShardMetrics;
+use crate::ports::LeaseLostReason;
+use crate::shard::machine::{Finish, StopReason};
+use crate::types::{Checkpoint, Lease, ShardRef};
+use run::{RunEnd, ShardRun};
+
+pub(crate) use stop_request::StopRequest;
+
+/// What stays the same for the length of a tenure.
+pub(crate) struct Tenancy {
+    context: Arc<Context>,
+    keeper: LeaseKeeper,
+    shared: Arc<SharedTenure>,
+    shard: ShardRef,
+    stop: StopRequest,
+    watch: Arc<ShardWatch>,
+}
+
+/// One shard in one tenure.
+pub(crate) struct ShardTask {
+    tenancy: Arc<Tenancy>,
+    row: Lease,
+}
+
+/// How a tenure ended, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct TaskEnd {
+    pub(crate) finish: Finish,
+    pub(crate) parted: Parted,
+}
+
+impl ShardTask {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        keeper: LeaseKeeper,
+        grant: Grant,
+        shard: ShardRef,
+        stop: StopRequest,
+    ) -> Self {
+        let Grant { shared, row } = grant;
+        let tenure = Arc::new(ShardTenure {
+            shard: shard.clone(),
+            lease: row.key.clone(),
+            worker: context.worker.clone(),
+            epoch: shared.tenure.epoch,
+            fencing_token: shared.token,
+        });
+        let metrics = ShardMetrics::new(
+            context.settings.application.as_str(),
+            shard.stream().name().as_str(),
+            shard.id().as_str(),
+            context.worker.as_str(),
+        );
+        let watch = ShardWatch::new(tenure, Arc::clone(&shared), stop.clone(), metrics);
+        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, shard, stop, watch }), row }
+    }
+
+    /// Runs the tenure to its end and tells the world how it ended.
+    pub(crate) async fn run(self, reason: String) -> TaskEnd {
+        let span = tracing::info_span!(
+            "shard",
+            stream = %self.tenancy.shard.stream().name(),
+            shard_id = %self.tenancy.shard.id(),
+            lease_key = %self.row.key,
+            worker_id = %self.tenancy.context.worker,
+            epoch = %self.tenancy.shared.tenure.epoch,
+        );
+        async move {
+            let Tenancy { context, shared, watch, .. } = &*self.tenancy;
+            tracing::info!(reason, checkpoint = %self.row.checkpoint, fencing_token = %shared.token, "lease gained");
+            context.metrics.leases_gained.increment(1);
+            context.send(&watch.tenure, |tenure| WorkerEvent::LeaseGained { tenure, reason });
+            let on_list = context.watchlist.watch(watch);
+            let RunEnd { finish, lost, parted } = self.run_to_the_end().await;
+            drop(on_list);
+            self.tell_finish(finish, lost);
+            TaskEnd { finish, parted }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// A run that the watchdog ends is followed by another one, in the same tenure: the lease was renewed all the time and
+    /// nobody else may have read the shard, so nothing is gained by giving it back first. The next run has a processor of
+    /// its own and reads on where everything is completed, as after a panic. One that could be asked has called
+    /// `shutdown_requested`; one that had to be dropped has not, nor is `lease_lost` called, since it is not.
+    async fn run_to_the_end(&self) -> RunEnd {
+        let mut row = self.row.clone();
+        loop {
+            if let Some(position) = self.tenancy.shared.reached() {
+                row.checkpoint = Checkpoint::At(position);
+            }
+            let run = ShardRun::new(Arc::clone(&self.tenancy), row.clone());
+            let dropped = self.tenancy.watch.run().drop;
+            tokio::select! {
+                // A run that hangs is the reason to be here; whatever it still has to say comes too late.
+                biased;
+                () = dropped.cancelled() => {}
+                end = run.run() => {
+                    if end.finish != Finish::Released(StopReason::Restart) {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_finish(&self, finish: Finish, lost: Option<LeaseLostReason>) {
+        let Tenancy { context, watch, .. } = &*self.tenancy;
+        let released = |reason: LeaseReleasedReason| {
+            tracing::info!(reason = reason.as_str(), "lease released");
+            context.send(&watch.tenure, |tenure| WorkerEvent::LeaseReleased { tenure, reason });
+        };
+        match finish {
+            Finish::Ended => released(LeaseReleasedReason::ShardEnd),
+            Finish::Released(StopReason::Shutdown) => released(LeaseReleasedReason::Shutdown),
+            Finish::Released(StopReason::HandOver) => released(LeaseReleasedReason::HandOver),
+            Finish::Released(StopReason::Stuck | StopReason::Restart) => released(LeaseReleasedReason::Stuck),
+            Finish::Lost => {
+                let reason = lost.unwrap_or(LeaseLostReason::Taken);
+                tracing::info!(reason = reason.as_str(), "lease lost");
+                context.metrics.leases_lost.increment(1);
+                context.send(&watch.tenure, |tenure| WorkerEvent::LeaseLost { tenure, reason });
+            }
+        }
+        watch.metrics.stalled.set(0.0);
+    }
+}

@@ -1,0 +1,241 @@
+//! What a shard task does besides running user code, and what it waits for.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::super::budget::ShardBudget;
+use super::super::context::Context;
+use super::super::events::WorkerEvent;
+use super::io::{self, FarewellDone, IoDone};
+use super::run::{ShardRun, Unflushed};
+use crate::ports::{LeaseLostReason, ShardReader};
+use crate::shard::machine::{Action, Report, StopReason};
+use crate::shard::watchdog::Wait;
+use crate::types::{Checkpoint, Lease, Moment, Position, RecordPosition, Timestamp};
+
+impl ShardRun {
+    /// Does what needs no user code.
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Fetch => {
+                let (reader, budget) = self.reader.take().unwrap_or_else(|| self.open());
+                self.io = Some(io::fetch(Arc::clone(&self.tenancy), reader, budget));
+            }
+            Action::CheckParents => {
+                self.states(Wait::Parents);
+                self.io = Some(io::check_parents(Arc::clone(&self.context), self.row.clone()));
+            }
+            Action::ProveEnd => {
+                self.states(Wait::Proof);
+                self.io = Some(io::prove_end(Arc::clone(&self.context), self.tenancy.shard.clone()));
+            }
+            Action::Progress { position, records, bytes } => self.progress(position, records, bytes),
+            Action::Release => self.release(),
+            Action::WriteEnd { children } => {
+                self.tenancy.watch.writing(Some(self.context.clock.now()));
+                self.farewell = Some(io::write_end(Arc::clone(&self.tenancy), self.row.clone(), children));
+            }
+            Action::Report(report) => self.report(report),
+            Action::Initialize
+            | Action::Deliver { .. }
+            | Action::CallShardEnded { .. }
+            | Action::CallShutdownRequested { .. }
+            | Action::CallLeaseLost
+            | Action::CancelCallback
+            | Action::Finished(_) => {
+                debug_assert!(false, "the machine runs one callback at a time and finishes after the last");
+            }
+        }
+    }
+
+    /// Gives the lease back, unless the task only begins anew: then the tenure goes on.
+    fn release(&mut self) {
+        self.io = None;
+        self.tenancy.watch.gave_up();
+        if self.restart_heard && !self.stop_heard && !self.hand_over_heard {
+            self.machine.handle_farewell_written();
+            return;
+        }
+        self.tenancy.watch.writing(Some(self.context.clock.now()));
+        self.farewell = Some(io::release(Arc::clone(&self.tenancy)));
+    }
+
+    /// Says what is waited for from now on.
+    fn states(&self, wait: Wait) {
+        self.tenancy.watch.reading(wait, self.context.clock.now());
+    }
+
+    fn open(&self) -> (Box<dyn ShardReader>, ShardBudget) {
+        let position = start_position(&self.row, self.context.wall());
+        tracing::debug!(?position, "shard opened");
+        (self.context.source.open(&self.tenancy.shard, position), self.context.budget.shard())
+    }
+
+    fn progress(&mut self, position: RecordPosition, records: u64, bytes: u64) {
+        self.tenancy.watch.metrics.records.increment(records);
+        self.tenancy.watch.metrics.record_bytes.increment(bytes);
+        self.tenancy.shared.complete(position, bytes);
+        self.unflushed.records += records;
+        self.unflushed.bytes += bytes;
+        let limits = self.context.settings.checkpoint;
+        let over = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
+        if over(limits.max_records, self.unflushed.records) || over(limits.max_bytes, self.unflushed.bytes) {
+            self.unflushed = Unflushed::default();
+            self.tenancy.keeper.flush_soon(&self.tenancy.shared.tenure);
+        }
+    }
+
+    fn report(&self, report: Report) {
+        match report {
+            Report::Stalled { what, attempts, error } => {
+                tracing::error!(what, attempts, error, "shard stalled; it is tried again");
+                self.tenancy.watch.metrics.stalled.set(1.0);
+                self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::ShardStalled {
+                    tenure,
+                    what,
+                    attempts,
+                    error,
+                });
+            }
+            Report::Recovered => {
+                tracing::info!("shard advances again");
+                self.tenancy.watch.metrics.stalled.set(0.0);
+                self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::ShardRecovered { tenure });
+            }
+            Report::OutsideShard { records } => {
+                tracing::debug!(records, "user records of aggregates belong to another shard and are left out");
+                self.tenancy.watch.metrics.outside_shard.increment(records);
+            }
+            Report::CorruptDelivered { error } => {
+                tracing::warn!(error, "an aggregate that cannot be opened is delivered as it came");
+                self.tenancy.watch.metrics.corrupt_aggregates.increment(1);
+                self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::CorruptAggregate { tenure, error });
+            }
+        }
+    }
+
+    /// Waits for one thing to happen and tells the machine. Cancel safe: what is under way stays in its slot.
+    pub(super) async fn wait(&mut self) {
+        let context = Arc::clone(&self.context);
+        let (shared, restart) = (Arc::clone(&self.tenancy.shared), self.tokens.restart.clone());
+        let lost = self.lost.is_some();
+        let alarm = self.machine.poll_timeout();
+        let ending = lost || self.stop_heard || self.hand_over_heard;
+        self.tenancy.watch.sleeps(alarm, self.machine.has_work(), ending, context.clock.now());
+        // While a farewell is under way the lease keeper decides when time is up; it answers in any case.
+        let fence = (!lost && self.farewell.is_none()).then(|| shared.deadline());
+        let alarm = alarm.into_iter().chain(fence).min();
+        let now = || context.clock.now();
+        tokio::select! {
+            // The end of the tenure beats every other news.
+            biased;
+            () = context.abort.cancelled(), if !lost => self.lose(LeaseLostReason::Internal),
+            () = shared.ended(), if !lost && self.farewell.is_none() => self.lose(shared.reason()),
+            done = poll_slot(&mut self.farewell), if self.farewell.is_some() => self.farewell_done(done),
+            (reason, deadline) = self.tenancy.stop.asked(), if !self.stop_heard => {
+                self.stop_heard = true;
+                self.begin_stop(reason, deadline);
+            }
+            asked = shared.asked_to_hand_over(), if !self.hand_over_heard => {
+                self.hand_over_heard = true;
+                self.begin_stop(StopReason::HandOver, asked + context.settings.timings.hand_off);
+            }
+            () = restart.cancelled(), if !self.restart_heard => {
+                self.restart_heard = true;
+                self.begin_stop(StopReason::Restart, now() + context.settings.drain_timeout);
+            }
+            done = poll_slot(&mut self.io), if self.io.is_some() => self.io_done(done),
+            () = sleep_until(&context, alarm), if alarm.is_some() => {}
+            never = rest(&mut self.reader), if self.reader.is_some() => match never {},
+        }
+    }
+
+    fn begin_stop(&mut self, reason: StopReason, deadline: Moment) {
+        tracing::debug!(?reason, "draining");
+        self.machine.stop(reason, deadline);
+        if let Some(canceller) = &self.canceller {
+            canceller.cancel();
+        }
+    }
+
+    pub(super) fn lose(&mut self, reason: LeaseLostReason) {
+        self.tenancy.shared.end(reason);
+        self.lost = Some(reason);
+        self.io = None;
+        self.tenancy.watch.gave_up();
+        self.machine.lose();
+        if let Some(canceller) = &self.canceller {
+            canceller.cancel();
+        }
+    }
+
+    fn farewell_done(&mut self, done: FarewellDone) {
+        self.farewell = None;
+        self.tenancy.watch.writing(None);
+        match done {
+            FarewellDone::Written(parted) => {
+                self.parted = parted;
+                self.machine.handle_farewell_written();
+            }
+            FarewellDone::Lost(reason) => self.lose(reason),
+            FarewellDone::NotPrepared(error) => {
+                tracing::warn!(error, "the end of the shard could not be prepared; it is tried again");
+                self.machine.handle_end_failed(error, self.context.clock.now(), self.context.random());
+            }
+        }
+    }
+
+    fn io_done(&mut self, done: IoDone) {
+        self.io = None;
+        let (now, random) = (self.context.clock.now(), self.context.random());
+        self.tenancy.watch.answered(done.lag(), now);
+        match done {
+            IoDone::Parents(result) => self.machine.handle_parents(result, now, random),
+            IoDone::Proof(result) => self.machine.handle_proof(result, now, random),
+            IoDone::Fetched { reader, budget, result } => {
+                self.reader = Some((reader, budget));
+                match result {
+                    Ok(fetched) => self.machine.handle_fetched(fetched.batch, fetched.end, now),
+                    Err(error) => {
+                        self.tenancy.watch.metrics.fetch_failures.increment(1);
+                        tracing::debug!(%error, "fetch failed; it is tried again");
+                        self.machine.handle_fetch_failed(error.to_string(), now, random);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where reading starts: at what is stored, else at the lease's start.
+fn start_position(row: &Lease, now: Timestamp) -> Position {
+    match &row.checkpoint {
+        Checkpoint::At(done) => Position::At(RecordPosition { sequence: done.sequence.clone(), sub: done.sub + 1 }),
+        // Both were pinned when the row was made or when this tenure began; `now` is never needed for rows of ours.
+        Checkpoint::Latest | Checkpoint::AtTimestamp => Position::AtTime(row.start.unwrap_or(now)),
+        Checkpoint::TrimHorizon | Checkpoint::ShardEnd => Position::TrimHorizon,
+    }
+}
+
+async fn poll_slot<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
+    match slot {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets a reader that is not asked for anything give up what it holds open.
+async fn rest(reader: &mut Option<(Box<dyn ShardReader>, ShardBudget)>) -> Infallible {
+    match reader {
+        Some((reader, _)) => reader.rest().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(context: &Context, moment: Option<Moment>) {
+    if let Some(moment) = moment {
+        context.clock.sleep_until(moment).await;
+    }
+}
