@@ -74,7 +74,6 @@ pub(crate) fn free(seen: &Lease) -> LeaseWrite {
 ///
 /// Counter and epoch stay as they are, and the counter is not asked for: the holder keeps writing under both, and one that
 /// renews at this moment is asked all the same. That it has not begun another tenure meanwhile, the epoch says.
-#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn ask_to_hand_over(seen: &Lease, to: &WorkerId) -> Option<LeaseWrite> {
     let holder = seen.owner.as_ref().filter(|owner| *owner != to && seen.checkpoint_owner.is_none())?;
     if seen.is_ended() {
@@ -97,7 +96,6 @@ pub(crate) fn ask_to_hand_over(seen: &Lease, to: &WorkerId) -> Option<LeaseWrite
 /// The checkpoint stays: whoever completes knows no better one. The holder must not have written since it was seen. The
 /// epoch is raised, as by every write of ours that is not the holder's: after a Java leader moved the lease away and, by way
 /// of a hand-off that one of us completes, back, its former holder would find its epoch and a counter of ours, and go on.
-#[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "hand-offs come with the leader"))]
 pub(crate) fn complete_hand_over(seen: &Lease) -> Option<LeaseWrite> {
     seen.checkpoint_owner.as_ref()?;
     let mut write = as_seen(seen);
