@@ -34,6 +34,27 @@ pub(crate) struct Tag {
     pub(crate) value: Option<String>,
 }
 
+/// What is read of the messages: tags are passed over, whatever is in them.
+#[derive(Clone, PartialEq, Message)]
+struct Read {
+    #[prost(string, repeated, tag = "1")]
+    partition_keys: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    explicit_hash_keys: Vec<String>,
+    #[prost(message, repeated, tag = "3")]
+    records: Vec<ReadUser>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ReadUser {
+    #[prost(uint64, required, tag = "1")]
+    partition_key_index: u64,
+    #[prost(uint64, optional, tag = "2")]
+    explicit_hash_key_index: Option<u64>,
+    #[prost(bytes = "vec", required, tag = "3")]
+    data: Vec<u8>,
+}
+
 pub(crate) fn sealed(content: &[u8]) -> Vec<u8> {
     [&MAGIC[..], content, &Md5::digest(content)[..]].concat()
 }
@@ -132,7 +153,7 @@ proptest! {
         }
         let data = sealed(&content);
         if let Ok(read) = Aggregate::read(&data) {
-            let expected = AggregatedRecord::decode(&content[..]).unwrap();
+            let expected = Read::decode(&content[..]).unwrap();
             prop_assert_eq!(read.partition_keys.len(), expected.partition_keys.len());
             prop_assert_eq!(read.explicit_hash_keys.len(), expected.explicit_hash_keys.len());
             let members: Vec<&[u8]> = read.members.iter().map(|member| &data[member.data.clone()]).collect();
