@@ -171,7 +171,8 @@ impl Checker {
     }
 
     fn live(&mut self, process: ProcessId, life: Life) -> Result<(), Violation> {
-        if let Some(state) = self.processes.get_mut(&process) {
+        // One that ended in the moment it went on stays gone.
+        if let Some(state) = self.processes.get_mut(&process).filter(|state| state.life != Life::Gone) {
             state.life = life;
         }
         if life == Life::Gone {
