@@ -8,7 +8,7 @@ use crate::items::{Item, item_of, java_rows, java_table, key_of, same};
 use crate::virtual_time::{STREAM, Scene, TABLE, shard};
 
 /// What a worker that takes over, reads, checkpoints and releases writes in a lease. Everything else stays.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "leaseOwner",
     "checkpointOwner",
     "leaseCounter",
@@ -19,6 +19,7 @@ const OURS: [&str; 10] = [
     "k_c",
     "k_by",
     "k_start",
+    "throughputKBps",
 ];
 /// What a checkpoint replaces that was prepared before.
 const PREPARED: [&str; 3] = ["pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState"];

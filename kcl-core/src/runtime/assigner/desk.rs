@@ -242,6 +242,13 @@ impl Job {
                     return Outcome::Done;
                 }
                 Look::Adopt(write) => return self.begin(write, &row, "the row names this worker".to_owned()).await,
+                // The row of a child that this worker has just made may be pointed at before its task is there.
+                Look::Complete(_)
+                    if row.checkpoint_owner.as_ref() == Some(&context.worker)
+                        && self.keeper.may_hold(&self.key).await =>
+                {
+                    return Outcome::Again;
+                }
                 Look::Complete(write) => match self.complete(write, &row).await {
                     Ok(completed) => row = completed,
                     Err(outcome) => return outcome,

@@ -93,7 +93,13 @@ impl Keeper {
             Command::Flush { tenure, reply } => self.flush(&tenure, reply, now),
             Command::Farewell { tenure, farewell, reply } => self.bid_farewell(&tenure, farewell, reply, now),
             Command::Learn { row } => self.learn(*row, now),
+            Command::MayHold { key, reply } => drop(reply.send(self.may_hold(&key))),
         }
+    }
+
+    fn may_hold(&self, key: &LeaseKey) -> bool {
+        let held = self.tenures.get(key).is_some_and(|held| !held.shared.is_ended());
+        held || self.beginning.contains_key(key) || self.tenures.values().any(|held| held.holding.promised() > 0)
     }
 
     fn bid_farewell(&mut self, tenure: &Tenure, mut farewell: Farewell, reply: FarewellReply, now: Moment) {

@@ -45,6 +45,7 @@ enum Command {
     Flush { tenure: Tenure, reply: Option<FlushReply> },
     Farewell { tenure: Tenure, farewell: Farewell, reply: FarewellReply },
     Learn { row: Box<Lease> },
+    MayHold { key: LeaseKey, reply: oneshot::Sender<bool> },
 }
 
 /// A cheap handle on the lease keeper.
@@ -94,6 +95,14 @@ impl LeaseKeeper {
     /// before a renewal fails on it. A row that says nothing new is ignored.
     pub(crate) async fn learn(&self, row: Lease) {
         let _the_worker_ends = self.commands.send(Command::Learn { row: Box::new(row) }).await;
+    }
+
+    /// Whether this worker holds the lease or may be about to: by a write of its own, or with the end of its parent. Whoever
+    /// finds the worker named as a holder without a tenure asks before acting in its place.
+    pub(crate) async fn may_hold(&self, key: &LeaseKey) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.commands.send(Command::MayHold { key: key.clone(), reply }).await;
+        asked.is_ok() && answer.await.unwrap_or(false)
     }
 
     /// Ends a tenure, with everything that is completed stored in the same write.
