@@ -235,9 +235,45 @@ const WITHOUT: &[Without] = &[
     },
 ];
 
-/// With every rule: no promise is broken.
-const WHOLE: &[Whole] = &[Whole {
-    name: "lease, two workers",
-    bounds: Bounds { begins: 2, moves: 1, crashes: 1, timeouts: 1, stops: 1, leaders: 1, ..SMALL },
-    quick: true,
-}];
+/// With every rule: no promise is broken. What is not quick has two to five million states each, and fits into 512 MB.
+const WHOLE: &[Whole] = &[
+    Whole {
+        name: "lease, two workers",
+        bounds: Bounds { begins: 2, moves: 1, crashes: 1, timeouts: 1, stops: 1, leaders: 1, ..SMALL },
+        quick: true,
+    },
+    Whole {
+        name: "lease, a Java leader that takes from live holders",
+        bounds: Bounds { java: 4, java_rash: true, timeouts: 1, ..SMALL },
+        quick: true,
+    },
+    Whole {
+        name: "lease, two workers and more records",
+        bounds: Bounds { records: 2, begins: 2, moves: 2, crashes: 1, timeouts: 1, stops: 1, ..SMALL },
+        quick: false,
+    },
+    Whole {
+        name: "lease, two workers and more tenures",
+        bounds: Bounds { begins: 3, moves: 2, crashes: 1, timeouts: 1, stops: 1, leaders: 1, ..SMALL },
+        quick: false,
+    },
+    Whole {
+        name: "lease, two workers that act on old looks",
+        bounds: Bounds {
+            begins: 2,
+            moves: 1,
+            crashes: 1,
+            timeouts: 1,
+            stops: 1,
+            child_early: true,
+            looks_apart: true,
+            ..SMALL
+        },
+        quick: false,
+    },
+    Whole {
+        name: "lease, three workers",
+        bounds: Bounds { workers: 3, begins: 2, moves: 2, crashes: 1, timeouts: 1, stops: 1, ..SMALL },
+        quick: false,
+    },
+];
