@@ -42,6 +42,8 @@ pub const SCAN_TIME: &str = "kcl_lease_scan_seconds";
 /// Bytes of records held in memory.
 pub const READ_AHEAD: &str = "kcl_read_ahead_bytes";
 
+/// Polls that the service throttled: the shard has more readers, or is read faster, than its limits allow.
+pub const READS_THROTTLED: &str = "kcl_reads_throttled_total";
 /// Subscriptions of enhanced fan-out by `state`: `opening`, `live`, `waiting` (to be opened again), `suspended` (nobody wants
 /// their events at the moment).
 pub const SUBSCRIPTIONS: &str = "kcl_fan_out_subscriptions";
@@ -79,6 +81,7 @@ pub(crate) fn describe() {
     );
     describe_histogram!(SCAN_TIME, Unit::Seconds, "Time one look at the whole lease table took.");
     describe_gauge!(READ_AHEAD, Unit::Bytes, "Bytes of records held in memory.");
+    describe_counter!(READS_THROTTLED, Unit::Count, "Polls that the service throttled.");
     describe_gauge!(SUBSCRIPTIONS, Unit::Count, "Subscriptions of enhanced fan-out by state.");
     describe_counter!(SUBSCRIPTION_ENDS, Unit::Count, "Subscriptions that ended, by reason.");
     describe_counter!(
@@ -161,6 +164,24 @@ impl ShardMetrics {
         let [application, stream, shard, worker] = self.labels.clone();
         let labels = [application, stream, shard, worker, ("reason", reason.to_owned())];
         metrics::counter!(SHARD_RESTARTS, &labels).increment(1);
+    }
+}
+
+/// The handles of all polling readers of one worker.
+pub(crate) struct PollingMetrics {
+    pub(crate) throttled: Counter,
+}
+
+impl PollingMetrics {
+    /// Metrics with these labels.
+    pub(crate) fn new(labels: &[(&'static str, String)]) -> Self {
+        PollingMetrics { throttled: metrics::counter!(READS_THROTTLED, labels) }
+    }
+}
+
+impl std::fmt::Debug for PollingMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PollingMetrics").finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,14 @@
 //! The SDK clients of a source: one per way of failing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{FrameworkMetadata, HttpClient};
+
+use super::codec::{Codec, SdkCodec};
 
 /// Three clients of one account and region: one for control calls (`ListShards`, `GetShardIterator`, registered consumers),
 /// which the SDK repeats when they fail, and one each for `GetRecords` and `SubscribeToShard`, whose repetition the reader
@@ -17,6 +20,8 @@ pub struct KinesisClients {
     pub(super) control: Client,
     pub(super) records: Client,
     pub(super) subscriptions: Client,
+    /// How records are decoded.
+    pub(super) codec: Arc<dyn Codec>,
 }
 
 impl KinesisClients {
@@ -38,13 +43,14 @@ impl KinesisClients {
             control: derive(client, "kcl-kinesis-control", RetryConfig::standard(), CONTROL_ATTEMPT, CONTROL_CALL),
             records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
             subscriptions: derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
+            codec: Arc::new(SdkCodec::default()),
         }
     }
 
     /// Takes two clients as they are. `records` should not retry: the SDK's retries would hide throttling from the reader
     /// and add seconds to each call. It subscribes, too, unless there is a client of its own for that.
     pub fn new(control: Client, records: Client) -> Self {
-        KinesisClients { control, subscriptions: records.clone(), records }
+        KinesisClients { control, subscriptions: records.clone(), records, codec: Arc::new(SdkCodec::default()) }
     }
 
     /// Subscribes over this HTTP client, such as [`FanOutConnections`](super::FanOutConnections), and makes all other calls as
@@ -60,6 +66,16 @@ impl KinesisClients {
     #[must_use]
     pub fn with_subscriptions(self, subscriptions: Client) -> Self {
         KinesisClients { subscriptions, ..self }
+    }
+
+    /// Decodes records in this way instead of the SDK's; all else stays the SDK's (see [`codec`](super::codec)).
+    #[must_use]
+    pub fn decoding_with(self, codec: impl Codec) -> Self {
+        self.with_codec(Arc::new(codec))
+    }
+
+    pub(crate) fn with_codec(self, codec: Arc<dyn Codec>) -> Self {
+        KinesisClients { codec, ..self }
     }
 }
 

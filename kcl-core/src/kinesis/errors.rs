@@ -29,6 +29,8 @@ pub(super) enum Fault {
     Unavailable(String),
     /// Refused for another reason.
     Refused(String),
+    /// It came, and makes no sense.
+    Nonsense(String),
 }
 
 impl Fault {
@@ -96,7 +98,8 @@ impl Fault {
             | Fault::NotFound(text)
             | Fault::Denied(text)
             | Fault::Unavailable(text)
-            | Fault::Refused(text) => text,
+            | Fault::Refused(text)
+            | Fault::Nonsense(text) => text,
         }
     }
 
@@ -108,7 +111,7 @@ impl Fault {
             Fault::Throttled(text) | Fault::Expired(text) | Fault::InUse(text) | Fault::Unavailable(text) => {
                 ReadError::Unavailable(text)
             }
-            Fault::BadArgument(text) | Fault::Refused(text) => ReadError::Invalid(text),
+            Fault::BadArgument(text) | Fault::Refused(text) | Fault::Nonsense(text) => ReadError::Invalid(text),
         }
     }
 
@@ -119,7 +122,7 @@ impl Fault {
             Fault::Denied(text) => SourceError::Denied(text),
             Fault::Throttled(text) => SourceError::Throttled(text),
             Fault::Expired(text) | Fault::InUse(text) | Fault::Unavailable(text) => SourceError::Unavailable(text),
-            Fault::BadArgument(text) | Fault::Refused(text) => SourceError::Invalid(text),
+            Fault::BadArgument(text) | Fault::Refused(text) | Fault::Nonsense(text) => SourceError::Invalid(text),
         }
     }
 }

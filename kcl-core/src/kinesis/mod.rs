@@ -21,6 +21,7 @@
 
 mod auto;
 mod clients;
+pub mod codec;
 #[cfg(feature = "fan-out-connections")]
 mod connections;
 mod convert;
@@ -45,6 +46,7 @@ pub use self::clients::KinesisClients;
 pub use self::connections::{ConnectionsError, FanOutConnections, TrustAnchors};
 use self::fan_out::{FanOut, FanOutReader};
 use self::polling::PollingReader;
+use crate::metric_definitions::PollingMetrics;
 use crate::ports::{Clock, ListedShards, ShardReader, SourceError, StreamSource};
 use crate::settings::{PollingSettings, ReaderKind};
 use crate::types::{ConsumerId, Position, ShardRef, StreamId};
@@ -64,6 +66,7 @@ struct Shared {
     settings: PollingSettings,
     clock: Arc<dyn Clock>,
     calls_in_flight: Semaphore,
+    metrics: PollingMetrics,
     readers: Readers,
 }
 
@@ -106,8 +109,8 @@ impl KinesisSource {
         calls: usize,
     ) -> Self {
         let calls_in_flight = Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS));
-        let readers = Readers::Polling;
-        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, readers }) }
+        let (metrics, readers) = (PollingMetrics::new(&[]), Readers::Polling);
+        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, metrics, readers }) }
     }
 
     /// A source to which a registered consumer's records are pushed. One that is given by name is registered when it is not
@@ -137,8 +140,8 @@ impl KinesisSource {
             ReaderKind::FanOut => Readers::FanOut(fan_out()),
             ReaderKind::Auto => Readers::Auto(fan_out()),
         };
-        let calls_in_flight = Semaphore::new(DEFAULT_CALLS_IN_FLIGHT);
-        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, readers }) }
+        let (calls_in_flight, metrics) = (Semaphore::new(DEFAULT_CALLS_IN_FLIGHT), PollingMetrics::new(&labels));
+        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, metrics, readers }) }
     }
 }
 

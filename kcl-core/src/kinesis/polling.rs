@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 
+use super::codec::{AnswerTail, Decoded, Hook, Slot};
+use super::convert::Nonsense;
 use super::errors::Fault;
 use super::limits::ReadLimiter;
 use super::sizes::Sizes;
 use super::{Shared, convert, iterator};
 use crate::ports::{Fetched, ReadError, ShardReader};
-use crate::types::{BytePermit, Moment, Position, RecordBatch, ShardRef};
+use crate::types::{BytePermit, Moment, Position, RecordBatch, ShardEnd, ShardRef};
 
 /// A reader of one shard.
 ///
@@ -50,7 +51,7 @@ impl ShardReader for PollingReader {
         // Nobody closes the semaphore; if somebody did, reading would go on unbounded rather than not at all.
         let _slot = source.calls_in_flight.acquire().await.ok();
         match self.fetch(self.sizes.limit(permit.bytes())).await {
-            Ok(answer) => self.deliver(answer, permit),
+            Ok(answer) => Ok(self.deliver(answer, permit)),
             Err(Fault::Throttled(text)) => Ok(self.slow_down(&text, permit)),
             Err(fault) => Err(self.failed(fault)),
         }
@@ -59,7 +60,7 @@ impl ShardReader for PollingReader {
 
 /// An answer, when it was asked for, and for how many records.
 struct Answer {
-    output: GetRecordsOutput,
+    decoded: Decoded<AnswerTail>,
     sent: Moment,
     limit: u16,
 }
@@ -117,42 +118,50 @@ impl PollingReader {
         let sent = self.source.clock.now();
         // Before the call: one that is given up half-way counts at the service too.
         self.limiter.called(sent);
-        let output = request.send().await.map_err(|error| Fault::of(&error))?;
-        if says_nothing(&output) {
+        let slot = Slot::new();
+        let hook = Hook::get_records(Arc::clone(&self.source.clients.codec), slot.clone());
+        let answered = request.customize().interceptor(hook).send().await;
+        let decoded = match (answered, slot.take()) {
+            (_, Some(Err(failed))) => Err(failed),
+            (Ok(_), Some(Ok(decoded))) => Ok(decoded),
+            (Ok(_), None) => return Err(Fault::Nonsense(Nonsense::NotHandedOver.to_string())),
+            (Err(error), _) => return Err(Fault::of(&error)),
+        };
+        let decoded =
+            convert::decoded(decoded, &self.position).map_err(|nonsense| Fault::Nonsense(nonsense.to_string()))?;
+        if says_nothing(&decoded) {
             return Err(Fault::Unavailable(
                 "GetRecords says nothing: no records, iterator, lag or children".to_owned(),
             ));
         }
-        Ok(Answer { output, sent, limit })
+        Ok(Answer { decoded, sent, limit })
     }
 
     /// Hands out an answer and moves the position past it. No waiting in here: either both happen or neither.
-    fn deliver(&mut self, answer: Answer, permit: BytePermit) -> Result<Fetched, ReadError> {
-        let Answer { output, sent, limit } = answer;
-        let lag = output.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
-        let records = convert::records(output.records, &self.position).map_err(|nonsense| {
-            self.doubt(&nonsense.to_string());
-            ReadError::Invalid(nonsense.to_string())
-        })?;
+    fn deliver(&mut self, answer: Answer, permit: BytePermit) -> Fetched {
+        let Answer { decoded: Decoded { records, tail }, sent, limit } = answer;
+        let lag = tail.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
         self.failures = 0;
-        let count = records.entries.len();
-        self.limiter.answered(sent, records.service_bytes);
-        self.sizes.answered(count, records.held_bytes);
-        if let Some(last) = records.entries.last() {
+        let count = records.entries().len();
+        self.limiter.answered(sent, records.service_bytes());
+        self.sizes.answered(count, records.held_bytes());
+        if let Some(last) = records.entries().last() {
             self.position = Position::After(last.sequence.clone());
         }
         // At an end that the runtime does not believe, the next call asks anew from the position.
-        self.iterator = output.next_shard_iterator.filter(|next| !next.is_empty());
-        let end = self.iterator.is_none().then(|| convert::shard_end(output.child_shards));
+        self.iterator = tail.next_shard_iterator.filter(|next| !next.is_empty());
+        let children = tail.child_shards.unwrap_or_default();
+        let end = self.iterator.is_none().then(|| ShardEnd::with_children(children));
         if end.is_some() || at_tip(lag, count, limit) {
             self.idle_until = sent + self.source.settings.idle_interval;
         }
-        Ok(Fetched::new(RecordBatch::new(records.entries, lag, permit), lag, end))
+        Fetched::new(records.finish(lag, permit), lag, end)
     }
 
     /// Gives the permit back with an empty answer: it must not be held while the throttling is waited out.
     fn slow_down(&mut self, text: &str, permit: BytePermit) -> Fetched {
         self.limiter.throttled(self.source.clock.now(), self.random.u64(..));
+        self.source.metrics.throttled.increment(1);
         tracing::debug!(
             stream = %self.shard.stream(),
             shard_id = %self.shard.id(),
@@ -166,7 +175,8 @@ impl PollingReader {
     fn failed(&mut self, fault: Fault) -> ReadError {
         self.sizes.failed();
         self.failures = self.failures.saturating_add(1);
-        // Some servers answer a spoilt iterator with an error of their own making; asking with it for ever would never end.
+        // Some servers answer a spoilt iterator with an error, or records, of their own making; asking with it for ever would
+        // never end.
         if self.failures > 1 && self.iterator.is_some() {
             self.doubt("repeated failures");
         }
@@ -181,11 +191,8 @@ impl PollingReader {
 
 /// An empty body decodes to this, and it must not pass for the end of the shard: if the shard happens to be closed, nothing
 /// later would contradict it, and what is left of it would be skipped.
-fn says_nothing(output: &GetRecordsOutput) -> bool {
-    output.records.is_empty()
-        && output.next_shard_iterator.is_none()
-        && output.millis_behind_latest.is_none()
-        && output.child_shards.is_none()
+fn says_nothing(answer: &Decoded<AnswerTail>) -> bool {
+    answer.records.entries().is_empty() && answer.tail == AnswerTail::default()
 }
 
 /// Whether there is nothing to be had at once. Not every server knows the lag, so a full answer speaks for more.

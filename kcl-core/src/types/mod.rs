@@ -32,7 +32,8 @@ pub use lease_write::{
 };
 pub use position::{Checkpoint, InvalidSequenceNumber, Position, RecordPosition, SequenceNumber};
 pub use record::{
-    CorruptAggregate, DecodeError, EncryptionType, IntoRecords, OpenedBatch, Record, RecordBatch, RecordEntry,
+    BatchBuilder, CorruptAggregate, DecodeError, EncryptionType, IntoRecords, OpenedBatch, OutOfOrder, Record,
+    RecordBatch, RecordEntry,
 };
 pub use shard::{ChildShard, HashRange, Shard, ShardEnd};
 pub use store_error::StoreError;

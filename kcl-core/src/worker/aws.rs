@@ -43,13 +43,12 @@ pub(super) fn dynamodb_store(
 
 /// The stream in Kinesis, with subscriptions over another HTTP client where there is one.
 pub(super) fn kinesis_source(
-    client: &aws_sdk_kinesis::Client,
+    clients: KinesisClients,
     subscribing_over: Option<SharedHttpClient>,
     settings: &EffectiveSettings,
     worker: &WorkerId,
     clock: &Arc<dyn Clock>,
 ) -> KinesisSource {
-    let clients = KinesisClients::from_client(client);
     KinesisSource::from_parts(SourceParts {
         clients: match subscribing_over {
             Some(http) => clients.subscribing_over(http),

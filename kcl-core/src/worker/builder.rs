@@ -9,6 +9,8 @@ use aws_types::SdkConfig;
 use super::function::FunctionFactory;
 use super::{Worker, aws};
 use crate::error::BuildError;
+use crate::kinesis::KinesisClients;
+use crate::kinesis::codec::{Codec, SdkCodec};
 use crate::ports::{
     Clock, FleetStore, LeaseStore, ProcessError, RecordProcessorFactory, Spawner, StreamSource, SystemClock,
     TokioSpawner,
@@ -29,6 +31,7 @@ pub struct WorkerBuilder {
     kinesis: Option<aws_sdk_kinesis::Client>,
     dynamodb: Option<aws_sdk_dynamodb::Client>,
     subscribing_over: Option<SharedHttpClient>,
+    codec: Arc<dyn Codec>,
     stores: Option<(Arc<dyn LeaseStore>, Arc<dyn FleetStore>)>,
     source: Option<Arc<dyn StreamSource>>,
     clock: Arc<dyn Clock>,
@@ -46,6 +49,7 @@ impl WorkerBuilder {
             kinesis: None,
             dynamodb: None,
             subscribing_over: None,
+            codec: Arc::new(SdkCodec::default()),
             stores: None,
             source: None,
             clock: Arc::new(SystemClock::new()),
@@ -81,6 +85,12 @@ impl WorkerBuilder {
     /// not read hold up everything else: give a client with trust anchors of your own to these connections instead.
     pub fn subscribing_over(mut self, http: impl HttpClient + 'static) -> Self {
         self.subscribing_over = Some(SharedHttpClient::new(http));
+        self
+    }
+
+    /// Decode records from Kinesis in this way. Default: as the SDK does ([`SdkCodec`]).
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Arc::new(codec);
         self
     }
 
@@ -182,7 +192,8 @@ impl WorkerBuilder {
                     ReaderKind::Polling => None,
                     ReaderKind::FanOut | ReaderKind::Auto => self.subscribing_over.or_else(own),
                 };
-                Arc::new(aws::kinesis_source(&client, over, &settings, &worker, &self.clock))
+                let clients = KinesisClients::from_client(&client).with_codec(self.codec);
+                Arc::new(aws::kinesis_source(clients, over, &settings, &worker, &self.clock))
             }
         };
         let strategy = self.strategy.unwrap_or_else(|| runtime::strategy(settings.assignment));

@@ -1,5 +1,7 @@
 //! The function handler: a consumer without a processor type.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,13 +41,31 @@ where
     Fut: Future<Output = Result<(), ProcessError>> + Send + 'static,
 {
     async fn process_records(&mut self, batch: RecordBatch, context: &ProcessContext) -> Result<(), ProcessError> {
-        for record in batch {
-            if context.cancelled.is_cancelled() {
+        let mut waited = true;
+        for (index, record) in batch.iter().enumerate() {
+            // The shard task cancels between two polls of this call, so only then is the token, which has a lock, looked at.
+            if waited && context.cancelled.is_cancelled() {
                 return Err(ProcessError::cut_short(&record));
             }
-            // Whatever the function says failed, here it is this record: those before are completed.
-            (self.handler)(record.clone()).await.map_err(|error| error.from_record(&record))?;
+            let result;
+            (result, waited) = noting_waits((self.handler)(record)).await;
+            if let (Err(error), Some(record)) = (result, batch.get(index)) {
+                // Whatever the function says failed, here it is this record: those before are completed.
+                return Err(error.from_record(&record));
+            }
         }
         Ok(())
     }
+}
+
+/// What the future yields, and whether it had to be polled more than once for it.
+async fn noting_waits<T>(future: impl Future<Output = T>) -> (T, bool) {
+    let mut future = pin!(future);
+    let mut polls = 0_usize;
+    let output = poll_fn(|context| {
+        polls += 1;
+        future.as_mut().poll(context)
+    });
+    let output = output.await;
+    (output, polls > 1)
 }

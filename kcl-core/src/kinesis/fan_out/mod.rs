@@ -26,6 +26,7 @@ use self::pace::Pace;
 pub(crate) use self::reader::FanOutReader;
 use self::told::Told;
 use super::KinesisClients;
+use super::codec::Codec;
 use crate::ports::Clock;
 use crate::types::{ConsumerId, Moment};
 
@@ -36,6 +37,7 @@ pub(crate) struct FanOut {
     pub(crate) consumers: Consumers,
     pub(crate) told: Told,
     client: Client,
+    codec: Arc<dyn Codec>,
     pace: Mutex<Pace>,
 }
 
@@ -52,6 +54,7 @@ impl FanOut {
             clock,
             told: Told::new(labels),
             client: clients.subscriptions.clone(),
+            codec: Arc::clone(&clients.codec),
             pace: Mutex::default(),
         }
     }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardOutput;
-use aws_sdk_kinesis::types::{
-    ShardIteratorType, StartingPosition, SubscribeToShardEvent, SubscribeToShardEventStream as Pushed,
-};
+use aws_sdk_kinesis::types::{ShardIteratorType, StartingPosition, SubscribeToShardEventStream as Pushed};
 use aws_smithy_types::DateTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::super::codec::{Decoded, EventTail, Hook, Outcome, Slot};
+use super::super::convert::{self, Nonsense};
 use super::super::errors::Fault;
 use super::super::sizes::Sizes;
 use super::FanOut;
@@ -49,15 +49,22 @@ enum Line {
     Closed,
     /// Kept here and not in the caller's future, so that dropping that one does not give up a call that may have begun a
     /// subscription, after which the next would have to wait for five seconds.
-    Opening(BoxFuture<'static, Result<SubscribeToShardOutput, Fault>>),
-    Open(Box<SubscribeToShardOutput>),
+    Opening(BoxFuture<'static, Result<Box<Feed>, Fault>>),
+    Open(Box<Feed>),
     /// Behind the last event of the shard.
     AtEnd,
 }
 
+/// An open subscription.
+struct Feed {
+    output: SubscribeToShardOutput,
+    /// Where the codec leaves what an event brought.
+    decoded: Slot<EventTail>,
+}
+
 /// What a wait for the next event came to.
 enum Step {
-    Event(SubscribeToShardEvent),
+    Event(Decoded<EventTail>),
     /// Nothing for now; the caller takes its permit back.
     Nothing,
     /// The end that was promised, now that nothing follows.
@@ -194,7 +201,12 @@ impl FanOutReader {
         let request = self.shared.client.subscribe_to_shard();
         let request = request.consumer_arn(&*consumer).shard_id(self.shard.id().as_str());
         let request = request.set_starting_position(Some(starting_position(&self.position)));
-        let answer = async move { request.send().await.map_err(|error| Fault::of(&error)) };
+        let decoded = Slot::new();
+        let request = request.customize().interceptor(Hook::events(self.shared.codec.clone(), decoded.clone()));
+        let answer = async move {
+            let output = request.send().await.map_err(|error| Fault::of(&error))?;
+            Ok(Box::new(Feed { output, decoded }))
+        };
         self.line = Line::Opening(answer.boxed());
         self.subscription.opening(self.shared.clock.now());
         self.told.stands(self.subscription.state());
@@ -211,8 +223,8 @@ impl FanOutReader {
         };
         let now = self.shared.clock.now();
         match answer {
-            Ok(output) => {
-                self.line = Line::Open(Box::new(output));
+            Ok(feed) => {
+                self.line = Line::Open(feed);
                 self.subscription.opened(now);
                 self.told.opened(self.consumer.as_deref().unwrap_or_default());
                 self.told.stands(self.subscription.state());
@@ -223,21 +235,24 @@ impl FanOutReader {
     }
 
     async fn receive(&mut self) -> Result<Option<Step>, ReadError> {
-        let Line::Open(output) = &mut self.line else { return Ok(None) };
+        let Line::Open(feed) = &mut self.line else { return Ok(None) };
         let clock = &self.shared.clock;
         let until = self.subscription.listen(clock.now());
         let received = tokio::select! {
             biased;
-            received = output.event_stream.recv() => Some(received),
+            received = feed.output.event_stream.recv() => Some(received),
             // The SDK itself would wait for ever.
             () = clock.sleep_until(until) => None,
         };
         let now = clock.now();
+        let decoded = feed.decoded.take();
         match received {
-            Some(Ok(Some(Pushed::SubscribeToShardEvent(event)))) => {
+            Some(Ok(Some(Pushed::SubscribeToShardEvent(_)))) => {
                 self.subscription.heard(now);
-                Ok(Some(Step::Event(event)))
+                self.event(decoded, now).map(Some)
             }
+            // It came, and made no sense.
+            Some(Err(_)) if matches!(decoded, Some(Err(_))) => self.event(decoded, now).map(Some),
             // Something that this version does not know is a sign of life.
             Some(Ok(Some(_))) => {
                 self.subscription.heard(now);
@@ -253,6 +268,19 @@ impl FanOutReader {
                 self.failed(Reason::Silent, now, fault).map(Some)
             }
         }
+    }
+
+    /// What the codec made of an event.
+    fn event(&mut self, decoded: Option<Outcome<EventTail>>, now: Moment) -> Result<Step, ReadError> {
+        let decoded = decoded.ok_or(Nonsense::NotHandedOver).and_then(|event| convert::decoded(event, &self.position));
+        decoded.map(Step::Event).map_err(|nonsense| self.doubt(&nonsense, now))
+    }
+
+    /// What came makes no sense: perhaps it does on another subscription.
+    fn doubt(&mut self, nonsense: &Nonsense, now: Moment) -> ReadError {
+        let text = nonsense.to_string();
+        self.close(Reason::Doubted, now, &text);
+        ReadError::Invalid(text)
     }
 
     /// The stream of events is over.
@@ -295,16 +323,10 @@ impl FanOutReader {
     }
 
     /// Hands out an event and moves the position past it. No waiting in here: either both happen or neither.
-    fn deliver(&mut self, event: SubscribeToShardEvent, permit: BytePermit) -> Result<Fetched, ReadError> {
-        let brought = match events::take_apart(event, &self.position) {
-            Ok(brought) => brought,
-            Err(nonsense) => {
-                let text = nonsense.to_string();
-                self.close(Reason::Doubted, self.shared.clock.now(), &text);
-                return Err(ReadError::Invalid(text));
-            }
-        };
-        self.sizes.answered(brought.records.entries.len(), brought.records.held_bytes);
+    fn deliver(&mut self, event: Decoded<EventTail>, permit: BytePermit) -> Result<Fetched, ReadError> {
+        let brought = events::take_apart(event, &self.position)
+            .map_err(|nonsense| self.doubt(&nonsense, self.shared.clock.now()))?;
+        self.sizes.answered(brought.records.entries().len(), brought.records.held_bytes());
         if let Some(position) = brought.position {
             self.position = position;
         }
@@ -320,7 +342,7 @@ impl FanOutReader {
                 Some(end)
             }
         };
-        Ok(Fetched::new(RecordBatch::new(brought.records.entries, brought.lag, permit), brought.lag, end))
+        Ok(Fetched::new(brought.records.finish(brought.lag, permit), brought.lag, end))
     }
 }
 
@@ -339,6 +361,7 @@ fn refusal(fault: &Fault) -> Reason {
         Fault::InUse(_) => Reason::InUse,
         Fault::Unavailable(_) | Fault::Expired(_) => Reason::Unavailable,
         Fault::NotFound(_) | Fault::Denied(_) | Fault::BadArgument(_) | Fault::Refused(_) => Reason::Refused,
+        Fault::Nonsense(_) => Reason::Doubted,
     }
 }
 

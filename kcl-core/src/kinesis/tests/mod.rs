@@ -2,6 +2,7 @@
 
 mod clients;
 mod clock;
+mod decoding;
 mod fake;
 mod listing;
 mod reading;

@@ -21,8 +21,19 @@ pub struct RecordBatch {
 
 impl RecordBatch {
     /// Builds a batch over the entries of one response. The permit is made to fit and then belongs to the buffer.
-    pub fn new(entries: Vec<RecordEntry>, lag: Option<Duration>, mut permit: BytePermit) -> Self {
-        permit.resize(entries.iter().map(RecordEntry::size).sum());
+    pub fn new(entries: Vec<RecordEntry>, lag: Option<Duration>, permit: BytePermit) -> Self {
+        let size = entries.iter().map(RecordEntry::size).sum();
+        RecordBatch::of_size(entries, size, lag, permit)
+    }
+
+    /// As [`new`](RecordBatch::new), of entries whose sizes were added up before.
+    pub(super) fn of_size(
+        entries: Vec<RecordEntry>,
+        size: usize,
+        lag: Option<Duration>,
+        mut permit: BytePermit,
+    ) -> Self {
+        permit.resize(size);
         let end = entries.len();
         let delivered = Arc::new(Delivered { entries: entries.into_boxed_slice(), permit: Some(permit) });
         RecordBatch { buffer: Buffer { delivered, opened: None }, start: 0, end, lag, redelivered_through: None }

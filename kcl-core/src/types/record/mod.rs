@@ -2,6 +2,7 @@
 
 mod batch;
 mod buffer;
+mod builder;
 mod entry;
 mod open;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 
 pub use self::batch::{IntoRecords, RecordBatch};
 use self::buffer::{Buffer, Delivered};
+pub use self::builder::{BatchBuilder, OutOfOrder};
 pub use self::entry::{EncryptionType, RecordEntry};
 pub use self::open::{CorruptAggregate, OpenedBatch};
 use super::{RecordPosition, SequenceNumber, Timestamp};

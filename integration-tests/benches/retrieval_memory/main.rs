@@ -1,0 +1,153 @@
+//! What an idle shard takes in memory: in a worker of the framework, and in a plain loop over the SDK.
+//!
+//! `cargo bench -p integration-tests --bench retrieval_memory [-- --shards N]`
+//!
+//! Each case runs in a process of its own. What counts is what lives on the heap because of the shards: the difference
+//! between all of them idle, and all of them given up. The lease table is no part of it; it is in the process, but stays.
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on says where")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time, and uses it")]
+
+#[path = "../support/canned.rs"]
+#[allow(dead_code, reason = "the other benchmark needs more of it")]
+mod canned;
+#[path = "../support/report.rs"]
+#[allow(dead_code, reason = "the other benchmark needs more of it")]
+mod report;
+#[path = "../support/rig.rs"]
+#[allow(dead_code, reason = "the other benchmark needs more of it")]
+mod rig;
+
+use std::alloc::System;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use cap::Cap;
+use kcl_core::memory::MemoryStore;
+use kcl_core::settings::ReaderKind;
+
+use canned::{Canned, EmptyAnswers, Load};
+use report::{Budget, Report};
+use rig::{Tally, on_one_thread, settings, subscribe, worker};
+
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+/// The argument with which this program measures one case, followed by the case.
+const CASE: &str = "--case";
+/// As rarely as a worker may be told to poll, so that most shards are idle at any time.
+const INTERVAL: Duration = Duration::from_secs(10);
+const NOTHING: Load = Load { answers: 0, records: 0, bytes: 0 };
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == CASE) {
+        let [reader, side, shards] = &arguments[at + 1..at + 4] else { panic!("reader, side, shards") };
+        println!("{}", one_case(reader, side, shards.parse().unwrap()));
+        return ExitCode::SUCCESS;
+    }
+    // `cargo test --all-targets` runs this program too, without this argument.
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let at = arguments.iter().position(|argument| argument == "--shards");
+    let counts = at.map_or(vec![1_000, 10_000], |at| vec![arguments[at + 1].parse().unwrap()]);
+    let mut report = Report::new();
+    report.title("memory of an idle shard, on the heap");
+    for (reader, kib) in [("polling", 4.0), ("fan-out", 6.0)] {
+        for shards in &counts {
+            let (plain, framework) = (measured(reader, "plain", *shards), measured(reader, "framework", *shards));
+            report.row(&format!("{reader}, {shards} shards"), "B", plain, framework, Budget::Above(kib * 1024.0));
+        }
+    }
+    report.end()
+}
+
+/// Bytes per shard, measured in another process.
+fn measured(reader: &str, side: &str, shards: u32) -> f64 {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).args([CASE, reader, side, &shards.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+fn one_case(reader: &str, side: &str, shards: u32) -> f64 {
+    let canned = Canned::new(shards, NOTHING, EmptyAnswers::AtTip);
+    let bytes = on_one_thread(async {
+        match (reader, side) {
+            ("polling", "plain") => plain(&canned, shards, polling).await,
+            ("fan-out", "plain") => plain(&canned, shards, fan_out).await,
+            ("polling", _) => framework(&canned, shards, ReaderKind::Polling).await,
+            _ => framework(&canned, shards, ReaderKind::FanOut).await,
+        }
+    });
+    bytes as f64 / f64::from(shards)
+}
+
+/// The least that lives on the heap within some seconds, in which nothing but idling goes on.
+async fn idle(canned: &Canned, reads: u64) -> usize {
+    while canned.reads() < reads {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut least = usize::MAX;
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        least = least.min(HEAP.allocated());
+    }
+    least
+}
+
+/// What was given up is gone a moment later.
+async fn given_up() -> usize {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    HEAP.allocated()
+}
+
+async fn framework(canned: &Canned, shards: u32, reader: ReaderKind) -> usize {
+    let settings = settings(reader).idle_interval(INTERVAL);
+    let tally = Tally::of(usize::MAX);
+    let store = MemoryStore::new();
+    let builder = worker(canned, settings).store(store.clone()).handler(move |record| {
+        tally.add(1, record.data().len() as u64);
+        std::future::ready(Ok(()))
+    });
+    let mut handle = builder.build().unwrap().start().await.unwrap();
+    let reads = if reader == ReaderKind::Polling { 2 } else { 1 };
+    let idle = idle(canned, reads * u64::from(shards)).await;
+    handle.abort();
+    drop(handle.wait().await);
+    drop(handle);
+    let left = given_up().await;
+    drop(store);
+    idle - left
+}
+
+async fn plain<F: Future<Output = ()> + Send + 'static>(
+    canned: &Canned,
+    shards: u32,
+    task: impl Fn(aws_sdk_kinesis::Client, u32) -> F,
+) -> usize {
+    let client = canned.client();
+    let mut tasks = tokio::task::JoinSet::new();
+    for shard in 0..shards {
+        tasks.spawn(task(client.clone(), shard));
+        tokio::task::yield_now().await;
+    }
+    let idle = idle(canned, u64::from(shards)).await;
+    drop(tasks);
+    idle - given_up().await
+}
+
+async fn polling(client: aws_sdk_kinesis::Client, _: u32) {
+    let mut iterator = Some("0".to_owned());
+    loop {
+        // The call is boxed, as anybody would who looks at the size of its future.
+        let call = Box::pin(client.get_records().set_shard_iterator(iterator).limit(10_000).send());
+        iterator = call.await.unwrap().next_shard_iterator;
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn fan_out(client: aws_sdk_kinesis::Client, shard: u32) {
+    let mut output = Box::pin(subscribe(&client, "consumer", &format!("shardId-{shard:012}"))).await;
+    while output.event_stream.recv().await.unwrap().is_some() {}
+}
