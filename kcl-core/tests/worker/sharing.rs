@@ -197,10 +197,23 @@ fn two_processes_with_one_worker_id_are_detected_and_the_older_one_ends() {
         let fleet = Fleet::new(&clock, 4);
         let mut first = fleet.start("same").await;
         fleet.pass(3 * SECOND).await;
+        let mut events = first.events();
         let worker = fleet.logging("same").seed(8).build().unwrap();
         let _second = worker.start().await.unwrap();
         let error = first.wait().await.unwrap_err();
         assert!(matches!(error, WorkerError::WorkerIdTaken { .. }), "{error}");
+        let mut lost = 0;
+        while let Some(event) = events.next().await {
+            match event.unwrap() {
+                WorkerEvent::LeaseLost { reason, .. } => {
+                    assert_eq!(reason, LeaseLostReason::WorkerIdTaken);
+                    lost += 1;
+                }
+                WorkerEvent::LeaseReleased { reason, .. } => panic!("{reason:?} of what the other process has"),
+                _ => {}
+            }
+        }
+        assert_eq!(lost, 4, "it stops delivering before its next renewal would be refused");
         fleet.append(4, 1);
         fleet.pass(15 * SECOND).await;
         for index in 0..4 {

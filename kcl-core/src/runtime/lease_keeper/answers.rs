@@ -198,6 +198,13 @@ impl Keeper {
         self.count();
     }
 
+    /// All tenures ended against our will.
+    pub(super) fn lose_all(&mut self, reason: LeaseLostReason) {
+        for key in self.tenures.keys().cloned().collect::<Vec<_>>() {
+            self.lose(&key, reason);
+        }
+    }
+
     fn forget(&mut self, key: &LeaseKey) -> Option<Held> {
         let held = self.tenures.remove(key)?;
         self.wake.remove(&(held.scheduled, key.clone()));

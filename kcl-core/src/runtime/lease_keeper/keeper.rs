@@ -13,9 +13,11 @@ use super::super::context::Context;
 use super::super::tenure::{Completed, SharedTenure};
 use super::send::{self, Answer};
 use super::{BeginReply, Command, FarewellReply, FlushReply};
+use crate::error::WorkerError;
 use crate::plan::holding::{Farewell, Holding};
 use crate::plan::outbox::{Outbox, Urgency};
 use crate::plan::transition::LeaseWrite;
+use crate::ports::LeaseLostReason;
 use crate::types::{Lease, LeaseKey, Moment, RecordPosition, Tenure};
 
 /// One tenure, and who waits for something of it.
@@ -66,6 +68,7 @@ impl Keeper {
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, drained: CancellationToken) {
         let context = Arc::clone(&self.context);
         let mut open = true;
+        let mut stop_seen = false;
         while open || !self.under_way.is_empty() || !self.tenures.is_empty() {
             self.send_due();
             let next = self.wake.first().map(|(moment, _)| *moment);
@@ -75,6 +78,13 @@ impl Keeper {
                 // New wishes last.
                 biased;
                 () = context.abort.cancelled() => return,
+                // The other process adopts the rows that name the id: nothing may be delivered here while it does.
+                () = context.stop.cancelled(), if !stop_seen => {
+                    stop_seen = true;
+                    if matches!(context.failure(), Some(WorkerError::WorkerIdTaken { .. })) {
+                        self.lose_all(LeaseLostReason::WorkerIdTaken);
+                    }
+                }
                 Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => self.handle_answer(answer),
                 () = sleep_until(&context, next), if next.is_some() => self.handle_time(),
                 Some(command) = commands.recv(), if open => self.handle_command(command),
