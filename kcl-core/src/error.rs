@@ -2,7 +2,7 @@
 
 use crate::ports::{SourceError, StoreStartError};
 use crate::settings::InvalidSettings;
-use crate::types::StoreError;
+use crate::types::{StoreError, Timestamp};
 
 /// Why a worker could not be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +53,20 @@ pub enum WorkerError {
     WorkerIdTaken {
         /// The id in question.
         worker: String,
+    },
+    /// The stream was deleted and created again under the same name: the positions in the lease table are of the old one.
+    #[error(
+        "the lease {lease} is of a stream {stream} that was created at {then} and is gone; the one there is now was created at {now}. Its positions mean nothing there: delete the lease table, or use another application name, to read the new stream from its start position"
+    )]
+    StreamRecreated {
+        /// The stream, by name or ARN.
+        stream: String,
+        /// The key of a row of the old stream.
+        lease: String,
+        /// When the old stream was created.
+        then: Timestamp,
+        /// When the new stream was created.
+        now: Timestamp,
     },
     /// A part of the worker ended in a defect of this library. Leases were given up.
     #[error("the worker's {task} ended in a defect of this library: {message}; please report it")]

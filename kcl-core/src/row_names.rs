@@ -31,6 +31,7 @@ pub(crate) const EPOCH: &str = "k_epoch";
 pub(crate) const OWN_COUNTER: &str = "k_c";
 pub(crate) const START: &str = "k_start";
 pub(crate) const LAST_OWNER: &str = "k_by";
+pub(crate) const STREAM_CREATED: &str = "k_stream";
 
 // Worker rows, written by the KCL too. Its `sup` and `slu` are never written: they announce features that Java leaders
 // wait for.
@@ -95,6 +96,7 @@ pub(crate) const PLANNING: &[&str] = &[
     OWN_COUNTER,
     START,
     LAST_OWNER,
+    STREAM_CREATED,
     UPDATED,
     IMPLEMENTATION,
     HEARTBEAT,

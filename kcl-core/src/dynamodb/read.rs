@@ -97,6 +97,7 @@ fn lease_from(fields: &Fields<'_>) -> Result<Lease, RowProblem> {
     lease.own_counter = fields.count(a::OWN_COUNTER)?;
     lease.start = fields.whole(a::START)?.map(Timestamp::from_millis);
     lease.last_owner = fields.parsed(a::LAST_OWNER, WorkerId::new)?;
+    lease.stream_created = fields.whole(a::STREAM_CREATED)?.map(Timestamp::from_seconds);
     Ok(lease)
 }
 

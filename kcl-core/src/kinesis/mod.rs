@@ -25,6 +25,7 @@ pub mod codec;
 #[cfg(feature = "fan-out-connections")]
 mod connections;
 mod convert;
+mod created;
 mod errors;
 mod fan_out;
 mod iterator;
@@ -44,6 +45,7 @@ use self::auto::AutoReader;
 pub use self::clients::KinesisClients;
 #[cfg(feature = "fan-out-connections")]
 pub use self::connections::{ConnectionsError, FanOutConnections, TrustAnchors};
+use self::created::CreationTimes;
 use self::fan_out::{FanOut, FanOutReader};
 use self::polling::PollingReader;
 use crate::metric_definitions::PollingMetrics;
@@ -68,6 +70,7 @@ struct Shared {
     calls_in_flight: Semaphore,
     metrics: PollingMetrics,
     readers: Readers,
+    creation_times: CreationTimes,
 }
 
 /// How shards are read.
@@ -109,8 +112,7 @@ impl KinesisSource {
         calls: usize,
     ) -> Self {
         let calls_in_flight = Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS));
-        let (metrics, readers) = (PollingMetrics::new(&[]), Readers::Polling);
-        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, metrics, readers }) }
+        KinesisSource::made(clients, settings, clock, calls_in_flight, PollingMetrics::new(&[]), Readers::Polling)
     }
 
     /// A source to which a registered consumer's records are pushed. One that is given by name is registered when it is not
@@ -141,14 +143,32 @@ impl KinesisSource {
             ReaderKind::Auto => Readers::Auto(fan_out()),
         };
         let (calls_in_flight, metrics) = (Semaphore::new(DEFAULT_CALLS_IN_FLIGHT), PollingMetrics::new(&labels));
-        KinesisSource { shared: Arc::new(Shared { clients, settings, clock, calls_in_flight, metrics, readers }) }
+        KinesisSource::made(clients, settings, clock, calls_in_flight, metrics, readers)
+    }
+
+    fn made(
+        clients: KinesisClients,
+        settings: PollingSettings,
+        clock: Arc<dyn Clock>,
+        calls_in_flight: Semaphore,
+        metrics: PollingMetrics,
+        readers: Readers,
+    ) -> Self {
+        let creation_times = CreationTimes::default();
+        let shared = Shared { clients, settings, clock, calls_in_flight, metrics, readers, creation_times };
+        KinesisSource { shared: Arc::new(shared) }
     }
 }
 
 #[async_trait]
 impl StreamSource for KinesisSource {
     async fn list_shards(&self, stream: &StreamId) -> Result<ListedShards, SourceError> {
-        list::list_shards(&self.shared.clients.control, &*self.shared.clock, stream).await
+        let Shared { clients, clock, creation_times, .. } = &*self.shared;
+        let listed = list::list_shards(&clients.control, &**clock, stream).await?;
+        Ok(match creation_times.of(&clients.control, stream).await {
+            Some(at) => listed.created(at),
+            None => listed,
+        })
     }
 
     async fn prepare(&self, stream: &StreamId) -> Result<(), SourceError> {

@@ -47,12 +47,22 @@ pub struct ListedShards {
     /// The service's clock when it began to answer, never later: LATEST is pinned to it. Absent if the service does not
     /// say; then the worker's own clock must do.
     pub service_time: Option<Timestamp>,
+    /// When the stream was created, in whole seconds: tells it from an earlier one of the same name. Absent if the source
+    /// does not say.
+    pub stream_created: Option<Timestamp>,
 }
 
 impl ListedShards {
     /// A listing.
     pub fn new(shards: Vec<Shard>, service_time: Option<Timestamp>) -> Self {
-        ListedShards { shards, service_time }
+        ListedShards { shards, service_time, stream_created: None }
+    }
+
+    /// The same listing, of a stream that was created then. Parts of a second are cut off.
+    #[must_use]
+    pub fn created(mut self, at: Timestamp) -> Self {
+        self.stream_created = Some(Timestamp::from_seconds(at.as_seconds()));
+        self
     }
 }
 

@@ -13,12 +13,13 @@ use crate::types::{ChildShard, CreateOutcome, Lease, ShardId, StoreError, Timest
 const CREATIONS: usize = 32;
 
 /// What new rows of this worker have in common. `listed_at`: the instant to which LATEST is pinned.
-pub(super) fn creation(context: &Context, listed_at: Timestamp) -> Creation {
+pub(super) fn creation(context: &Context, listed_at: Timestamp, stream_created: Option<Timestamp>) -> Creation {
     Creation {
         start: context.settings.start,
         listed_at,
         creator: context.worker.clone(),
         counter: context.creation_counter(),
+        stream_created,
     }
 }
 
@@ -42,7 +43,7 @@ pub(crate) async fn rows_of_children(
             None => {}
         }
     }
-    Ok(children_of(parent, children, &others, &creation(context, context.wall())))
+    Ok(children_of(parent, children, &others, &creation(context, context.wall(), parent.stream_created)))
 }
 
 /// Creates rows; those that exist already stay as they are.

@@ -76,7 +76,8 @@ async fn first_steps(context: &Arc<Context>, started: &mut Started, joined: &mut
         *joined = true;
     }
     let looked = started.leader.start(listed, asked).await;
-    looked.map_err(|error| WorkerError::store("creating leases", error))
+    looked.map_err(|error| WorkerError::store("creating leases", error))?;
+    context.failure().map_or(Ok(()), |error| Err(error.clone()))
 }
 
 fn is_retryable(error: &WorkerError) -> bool {
@@ -85,6 +86,7 @@ fn is_retryable(error: &WorkerError) -> bool {
         WorkerError::Stream { error, .. } => error.is_retryable(),
         WorkerError::LeaseTable(_)
         | WorkerError::WorkerIdTaken { .. }
+        | WorkerError::StreamRecreated { .. }
         | WorkerError::Internal { .. }
         | WorkerError::Signals(_)
         | WorkerError::Aborted => false,

@@ -69,6 +69,7 @@ fn lease_from(document: &Document<'_>) -> Result<Lease, RowProblem> {
     lease.own_counter = document.count(a::OWN_COUNTER)?;
     lease.start = document.whole(a::START)?.map(Timestamp::from_millis);
     lease.last_owner = document.parsed(a::LAST_OWNER, WorkerId::new)?;
+    lease.stream_created = document.whole(a::STREAM_CREATED)?.map(Timestamp::from_seconds);
     Ok(lease)
 }
 

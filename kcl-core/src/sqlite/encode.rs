@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::row_names as a;
-use crate::types::{Checkpoint, LeaderRow, Lease, WorkerRow};
+use crate::types::{Checkpoint, LeaderRow, Lease, Timestamp, WorkerRow};
 
 /// The members of a row that this library knows; `null` where the row has nothing.
 pub(super) type Members = Map<String, Value>;
@@ -44,13 +44,14 @@ pub(super) fn lease(lease: &Lease) -> Members {
         (a::OWN_COUNTER, json!(lease.own_counter)),
         (a::START, json!(lease.start.map(|start| start.as_millis()))),
         (a::LAST_OWNER, json!(lease.last_owner)),
+        (a::STREAM_CREATED, json!(lease.stream_created.map(Timestamp::as_seconds))),
     ])
 }
 
 pub(super) fn worker(row: &WorkerRow) -> Members {
     members([
         (a::ENTITY_TYPE, json!(a::TYPE_WORKER)),
-        (a::UPDATED, json!(row.updated.map(|at| at.as_millis().div_euclid(1_000)))),
+        (a::UPDATED, json!(row.updated.map(Timestamp::as_seconds))),
         (a::IMPLEMENTATION, json!(row.implementation)),
         (a::HEARTBEAT, json!(row.heartbeat)),
         (a::INCARNATION, json!(row.incarnation)),

@@ -52,7 +52,7 @@ impl WorkerRow {
     /// Whether the worker gave a sign of life after its row was `seen`: another process, heartbeat or time of update. The
     /// reference for every store. Times count in whole seconds, as rows have them.
     pub fn moved_since(&self, seen: &WorkerRow) -> bool {
-        let seconds = |row: &WorkerRow| row.updated.map(|at| at.as_millis().div_euclid(1_000));
+        let seconds = |row: &WorkerRow| row.updated.map(Timestamp::as_seconds);
         self.incarnation != seen.incarnation || self.heartbeat != seen.heartbeat || seconds(self) != seconds(seen)
     }
 

@@ -47,6 +47,9 @@ pub struct Lease {
     pub start: Option<Timestamp>,
     /// `k_by`: the last owner, for stickiness.
     pub last_owner: Option<WorkerId>,
+    /// `k_stream`: when the stream that the checkpoint belongs to was created, in whole seconds. A stream that was deleted
+    /// and created again under the same name has another time.
+    pub stream_created: Option<Timestamp>,
 }
 
 /// A checkpoint that was prepared but not committed yet.
@@ -110,6 +113,7 @@ impl Lease {
             own_counter: Some(counter),
             start: None,
             last_owner: None,
+            stream_created: None,
         }
     }
 

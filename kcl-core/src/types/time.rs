@@ -51,6 +51,16 @@ impl fmt::Debug for Moment {
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// From seconds since the epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Timestamp(seconds.saturating_mul(1_000))
+    }
+
+    /// Unix seconds, parts of a second cut off towards the past.
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
     /// From milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Timestamp(millis)

@@ -8,6 +8,7 @@ mod hand_over;
 mod leading;
 mod lifecycle;
 mod processing;
+mod recreated;
 mod resting;
 mod shard_end;
 mod sharing;

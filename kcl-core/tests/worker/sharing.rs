@@ -209,6 +209,7 @@ fn two_processes_with_one_worker_id_are_detected_and_the_older_one_ends() {
                     assert_eq!(reason, LeaseLostReason::WorkerIdTaken);
                     lost += 1;
                 }
+                WorkerEvent::Stopped => break,
                 WorkerEvent::LeaseReleased { reason, .. } => panic!("{reason:?} of what the other process has"),
                 _ => {}
             }

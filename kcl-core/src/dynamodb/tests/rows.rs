@@ -103,6 +103,7 @@ fn our_own_attributes_and_the_remaining_sentinels_survive_the_way_there_and_back
         lease.epoch = Some(Epoch(7));
         lease.own_counter = Some(3);
         lease.start = Some(Timestamp::from_millis(-5));
+        lease.stream_created = Some(Timestamp::from_millis(1_795_257_280_000));
         lease.owner_switches = 2;
         lease.pending = Some(PendingCheckpoint::new(Checkpoint::ShardEnd, None));
         lease.throughput = Some(Throughput(0.000001));

@@ -62,7 +62,8 @@ async fn every_page_is_read_and_the_shards_are_in_order() {
         let date = Timestamp::from_millis(1_792_567_680_000);
         assert_eq!(listed.service_time, Some(date), "of the first page");
 
-        let calls = fake.calls();
+        let mut calls = fake.calls();
+        calls.retain(|call| call.operation == "ListShards");
         assert_eq!(calls.len(), 3);
         let named: Vec<_> = calls.iter().map(|call| (call.text("StreamName"), call.text("StreamARN"))).collect();
         let first = if stream.arn().is_some() { (None, Some(ARN)) } else { (Some("orders"), None) };
@@ -116,7 +117,7 @@ async fn throttling_is_waited_out_for_a_while() {
     let clock = Arc::new(TestClock::default());
     let before = clock.now();
     let listed = source_with(&fake, ReadLimit::Service, &clock).list_shards(&by_name()).await.unwrap();
-    assert_eq!((listed.shards.len(), fake.calls().len()), (1, 5));
+    assert_eq!((listed.shards.len(), fake.count("ListShards")), (1, 5));
     assert!(clock.now() > before);
 
     let error = list(&failing(usize::MAX, throttled), &by_name()).await.unwrap_err();
@@ -198,4 +199,39 @@ async fn a_shard_that_makes_no_sense_is_an_error_that_names_it() {
     let fake = Fake::new(move |_| Reply::Json(json!({ "Shards": [shard(0), odd] })));
     let error = list(&fake, &by_name()).await.unwrap_err().to_string();
     assert!(error.contains("shardId-000000000003") && error.contains("many"), "{error}");
+}
+
+/// A stream of one shard, and what is answered when it is asked for.
+fn with_summary(summary: Reply) -> Fake {
+    Fake::new(move |call| match call.operation.as_str() {
+        "DescribeStreamSummary" => summary.clone(),
+        _ => Reply::Json(json!({ "Shards": [shard(0)] })),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_says_when_the_stream_was_created() {
+    let fake = with_summary(Reply::Json(json!({ "StreamDescriptionSummary": {
+        "StreamName": "orders", "StreamARN": ARN, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
+        "StreamCreationTimestamp": 1_792_567_680.75, "EnhancedMonitoring": [], "OpenShardCount": 1,
+    } })));
+    let clock = Arc::new(TestClock::default());
+    let source = source_with(&fake, ReadLimit::Service, &clock);
+    for stream in [by_name(), ARN.parse().unwrap()] {
+        let listed = source.list_shards(&stream).await.unwrap();
+        assert_eq!(listed.stream_created, Some(Timestamp::from_seconds(1_792_567_680)), "whole seconds");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_tell_the_creation_time_is_listed_all_the_same() {
+    let denied = Reply::Error(400, "AccessDeniedException", "not authorized");
+    for summary in
+        [denied, Reply::Error(400, "UnknownOperationException", "what?"), Reply::Silence, Reply::Json(json!({}))]
+    {
+        let clock = Arc::new(TestClock::default());
+        let source = source_with(&with_summary(summary), ReadLimit::Service, &clock);
+        let listed = source.list_shards(&by_name()).await.unwrap();
+        assert_eq!((listed.shards.len(), listed.stream_created), (1, None));
+    }
 }

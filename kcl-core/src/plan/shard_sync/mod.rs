@@ -2,12 +2,13 @@
 //!
 //! A row may be missing because it was never made, because its shard was processed to the end and its row cleaned away, or
 //! because somebody deleted it. The rest of this folder tells these apart: [`lineage`] knows what is over, [`absence`] for how
-//! long a row has been missing, [`cleaning`] which rows may go, [`coverage`] what nobody would ever read.
+//! long a row has been missing, [`cleaning`] which rows may go, [`coverage`] what nobody would ever read, [`recreated`] whether the rows are of this stream.
 
 pub(crate) mod absence;
 pub(crate) mod cleaning;
 pub(crate) mod coverage;
 mod lineage;
+pub(crate) mod recreated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,8 @@ pub(crate) struct Creation {
     pub(crate) creator: WorkerId,
     /// Unix seconds: where the counters of new rows start, so that fencing tokens grow if a row is ever made anew.
     pub(crate) counter: u64,
+    /// When the stream was created, if it is known.
+    pub(crate) stream_created: Option<Timestamp>,
 }
 
 impl Creation {
@@ -34,6 +37,7 @@ impl Creation {
         let mut lease = Lease::unowned(key, checkpoint, self.counter);
         lease.start = start;
         lease.last_owner = Some(self.creator.clone());
+        lease.stream_created = self.stream_created;
         lease
     }
 

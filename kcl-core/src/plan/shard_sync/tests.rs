@@ -52,7 +52,8 @@ pub(super) fn rows(fixture: &str) -> Vec<Lease> {
 }
 
 pub(super) fn creation(start: InitialPosition) -> Creation {
-    Creation { start, listed_at: Timestamp::from_millis(7), creator: WorkerId::new("w").unwrap(), counter: 1_000 }
+    let (listed_at, creator) = (Timestamp::from_millis(7), WorkerId::new("w").unwrap());
+    Creation { start, listed_at, creator, counter: 1_000, stream_created: Some(Timestamp::from_seconds(3)) }
 }
 
 fn missing(listing: &str, fixture: &str, start: InitialPosition) -> String {
@@ -125,6 +126,7 @@ fn new_rows_carry_who_made_them_and_where_they_begin() {
     let leases = missing_leases(&shards("0"), &BTreeMap::new(), &creation(LATEST));
     let lease = &leases[0];
     assert_eq!((lease.start, lease.counter, lease.own_counter), (Some(Timestamp::from_millis(7)), 1_000, Some(1_000)));
+    assert_eq!(lease.stream_created, Some(Timestamp::from_seconds(3)));
     assert_eq!(lease.last_owner.as_ref().map(WorkerId::as_str), Some("w"));
 }
 

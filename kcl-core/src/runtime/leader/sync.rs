@@ -14,6 +14,7 @@ use crate::plan::departed::departed;
 use crate::plan::fleet_view::FleetView;
 use crate::plan::shard_sync::absence::{Absence, Absences};
 use crate::plan::shard_sync::coverage::Hole;
+use crate::plan::shard_sync::recreated::{Recreated, recreated};
 use crate::plan::shard_sync::{self, cleaning};
 use crate::plan::transition;
 use crate::ports::{ListedShards, SourceError};
@@ -40,6 +41,7 @@ struct Listed {
     shards: Arc<Vec<Shard>>,
     /// The instant to which LATEST is pinned.
     at: Timestamp,
+    stream_created: Option<Timestamp>,
 }
 
 impl Listing {
@@ -86,7 +88,8 @@ impl Listing {
         self.due = now + SHARD_SYNC;
         // LATEST is pinned to the service's clock; without one, to ours from before it was asked, so that nothing is missed.
         let at = listed.service_time.unwrap_or(asked);
-        self.fresh = Some(Listed { shards: Arc::new(listed.shards), at });
+        let ListedShards { shards, stream_created, .. } = listed;
+        self.fresh = Some(Listed { shards: Arc::new(shards), at, stream_created });
     }
 
     pub(super) fn failed(&mut self, now: Moment, context: &Context, error: &SourceError) {
@@ -103,7 +106,10 @@ impl Leader {
     pub(super) async fn create_missing(&mut self) -> Result<(), StoreError> {
         let Some(listed) = self.listing.fresh.clone() else { return Ok(()) };
         let now = self.context.clock.now();
-        let creation = creation(&self.context, listed.at);
+        if self.belongs_to_another_stream(listed.stream_created) {
+            return Ok(());
+        }
+        let creation = creation(&self.context, listed.at, listed.stream_created);
         let (wanted, holes) = {
             let rows: BTreeMap<LeaseKey, &Lease> =
                 self.fleet.leases.iter().map(|(key, seen)| (key.clone(), &seen.lease)).collect();
@@ -128,6 +134,16 @@ impl Leader {
             self.listing.due = self.listing.due.min(at);
         }
         Ok(())
+    }
+
+    /// Whether the table is of a stream of the same name that exists no more. Its positions mean nothing in the new one:
+    /// nobody can read on, and beginning anew is not for a worker to decide.
+    fn belongs_to_another_stream(&self, created: Option<Timestamp>) -> bool {
+        let leases = self.fleet.leases.values().map(|seen| &seen.lease);
+        let Some(Recreated { lease, then, now }) = recreated(leases, created) else { return false };
+        let (stream, lease) = (self.context.settings.stream.to_string(), lease.to_string());
+        self.context.fail(WorkerError::StreamRecreated { stream, lease, then, now });
+        true
     }
 
     /// Which of the missing rows are made now, and when to ask about the others again.

@@ -33,6 +33,8 @@ pub struct ScriptedSource {
 #[derive(Default)]
 struct Streams {
     shards: BTreeMap<StreamId, BTreeMap<ShardId, Script>>,
+    /// When a stream was created, where it tells.
+    created: BTreeMap<StreamId, Timestamp>,
     listing_errors: VecDeque<SourceError>,
     /// Most records of one answer.
     batch_limit: Option<usize>,
@@ -138,6 +140,12 @@ impl ScriptedSource {
         self.change(shard, |script| script.errors.push_back(error));
     }
 
+    /// Says when the stream was created: another time is another stream. Without it listings do not tell.
+    pub fn set_created(&self, stream: &StreamId, at: Timestamp) {
+        self.lock().created.insert(stream.clone(), at);
+        self.tell();
+    }
+
     /// Lets the next listing fail. Said again, the one after that, too.
     pub fn fail_listing(&self, error: SourceError) {
         self.lock().listing_errors.push_back(error);
@@ -229,7 +237,11 @@ impl StreamSource for ScriptedSource {
             return Err(SourceError::NotFound { stream: stream.to_string(), message: "it was not scripted".into() });
         };
         let shards = shards.values().map(|script| script.shard.clone()).collect();
-        Ok(ListedShards::new(shards, Some(self.clock.wall())))
+        let listed = ListedShards::new(shards, Some(self.clock.wall()));
+        Ok(match streams.created.get(stream) {
+            Some(at) => listed.created(*at),
+            None => listed,
+        })
     }
 
     fn open(&self, shard: &ShardRef, position: Position) -> Box<dyn ShardReader> {
