@@ -219,14 +219,18 @@ impl Leadership {
 
     /// From when on this worker may take the lock if the row stands still. The standby may at once, others leave it a turn.
     /// A worker whose own lock ran out, or that had it and completed no cycle, leaves all others theirs: it would take the
-    /// lock again and again, and do nothing.
+    /// lock again and again, and do nothing. Of those that failed whoever did so last waits longest: otherwise one whose
+    /// planner is stuck could always be quicker than one that was only unlucky.
     fn free_from(&self, seen: &Seen) -> (Free, Moment) {
         let row = &seen.row;
-        let failed = self.fruitless || self.own.as_ref() == Some(&row.version);
-        let turn = match (failed, row.standby.as_ref() == Some(&self.me)) {
-            (true, _) => self.timings.lock + self.grace,
-            (false, true) => Duration::ZERO,
-            (false, false) => self.grace,
+        let turn = if self.own.as_ref() == Some(&row.version) {
+            self.timings.lock + self.grace
+        } else if self.fruitless {
+            self.timings.lock / 2 + self.grace
+        } else if row.standby.as_ref() == Some(&self.me) {
+            Duration::ZERO
+        } else {
+            self.grace
         };
         if !row.released {
             return (Free::Silent, seen.since + row.lease_duration + turn);

@@ -128,6 +128,21 @@ fn a_worker_that_led_without_a_cycle_leaves_others_their_turn_until_one_complete
 }
 
 #[test]
+fn of_those_that_led_without_a_cycle_the_last_one_waits_longest() {
+    // b was only unlucky. The planner of a is stuck, and its turn would always come first.
+    let mut b = Leadership::new(id("b"), Timings::from_failover_time(F), 1.0, at(100));
+    b.observe(None, at(100));
+    let (_, row) = b.take("w1".into(), at(100));
+    assert_eq!(b.answer(WriteOutcome::Applied(row), at(111)), LockNews::Lost, "the answer came too late");
+    let mut a = Leadership::new(id("a"), Timings::from_failover_time(F), 0.0, at(100));
+    a.observe(Some(ours("b", "w1", 0)), at(100));
+    let (_, row) = a.take("v1".into(), at(113));
+    assert_eq!(a.answer(WriteOutcome::Applied(row.clone()), at(113)), LockNews::Held);
+    b.observe(Some(row), at(113));
+    assert_eq!((a.duty(at(134)), b.duty(at(134))), (Duty::Watch, Duty::Take(Free::Silent)));
+}
+
+#[test]
 fn a_foreign_leader_that_moves_is_left_alone_and_a_relic_is_not_waited_for() {
     let mut state = new("a", at(0));
     state.observe(Some(java("v1")), at(0));
