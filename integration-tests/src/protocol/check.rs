@@ -5,6 +5,16 @@ use std::hash::Hash;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
+use super::rule::Broken;
+
+/// A model of the protocol.
+pub trait Told: Model {
+    /// How the world goes on from a state in which it is stuck, in words: nothing where the way there says it all.
+    fn told_future(&self, _stuck: &Self::State) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// What exploring a model brought.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -25,6 +35,8 @@ pub struct Trace {
     pub promise: &'static str,
     /// What happened, in words.
     pub steps: Vec<String>,
+    /// How it goes on, where nothing goes on.
+    pub future: Vec<String>,
 }
 
 impl Found {
@@ -39,14 +51,17 @@ impl fmt::Display for Trace {
         for (at, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:>4}. {step}", at + 1)?;
         }
-        Ok(())
+        if !self.future.is_empty() {
+            writeln!(f, "   from here on, though everybody does what it can:")?;
+        }
+        self.future.iter().try_for_each(|step| writeln!(f, "      {step}"))
     }
 }
 
 /// Explores everything within the bounds of the model.
 pub fn explore<M>(model: M, threads: usize) -> Found
 where
-    M: Model + Send + Sync + 'static,
+    M: Told + Send + Sync + 'static,
     M::State: Hash + Debug + Send + Sync + Clone + PartialEq + 'static,
     M::Action: Debug + Clone + PartialEq,
 {
@@ -56,7 +71,7 @@ where
 /// The shortest way to a broken promise, if there is one.
 pub fn shortest<M>(model: M) -> Found
 where
-    M: Model + Clone + Send + Sync + 'static,
+    M: Told + Clone + Send + Sync + 'static,
     M::State: Hash + Debug + Send + Sync + Clone + PartialEq + 'static,
     M::Action: Debug + Clone + PartialEq,
 {
@@ -79,9 +94,44 @@ where
     best.expect("it was found before it was found to be the shortest")
 }
 
+/// So many steps of a future show how it is.
+const FUTURE: usize = 30;
+
+/// A future in words, of which the steps are known.
+pub(super) fn told<M: Model>(
+    model: &M,
+    from: &M::State,
+    steps: Vec<M::Action>,
+    step: impl Fn(&mut M::State, M::Action),
+) -> Vec<String>
+where
+    M::State: Clone + Debug,
+    M::Action: Clone + Debug,
+{
+    let all = steps.len();
+    let mut state = from.clone();
+    let mut told: Vec<String> = Vec::new();
+    for action in steps.into_iter().take(FUTURE) {
+        told.push(told_step(model, &state, action.clone()));
+        step(&mut state, action);
+    }
+    told.push(if all > FUTURE { "and so on" } else { "and there is nothing else to be done" }.to_owned());
+    told
+}
+
+/// A step in words, with what it changes.
+fn told_step<M: Model>(model: &M, state: &M::State, action: M::Action) -> String
+where
+    M::State: Debug,
+    M::Action: Debug + Clone,
+{
+    let step = model.format_action(&action);
+    model.format_step(state, action).map_or(step.clone(), |change| format!("{step}: {change}"))
+}
+
 fn found<M>(checker: &impl Checker<M>) -> Found
 where
-    M: Model,
+    M: Told,
     M::State: Hash + Debug + Clone + PartialEq,
     M::Action: Debug + Clone + PartialEq,
 {
@@ -90,8 +140,12 @@ where
         .into_iter()
         .map(|(promise, path)| {
             let model = checker.model();
-            let steps = path.into_actions().iter().map(|action| model.format_action(action)).collect();
-            Trace { promise, steps }
+            let path = path.into_vec();
+            let future = path.last().filter(|_| promise == Broken::Stuck.promise());
+            let future = future.map(|(state, _)| model.told_future(state)).unwrap_or_default();
+            let steps =
+                path.into_iter().filter_map(|(state, action)| Some(told_step(model, &state, action?))).collect();
+            Trace { promise, steps, future }
         })
         .collect();
     broken.sort_by_key(|trace| trace.promise);

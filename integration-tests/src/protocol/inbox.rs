@@ -3,6 +3,7 @@
 
 use stateright::{Model, Property};
 
+use super::check::Told;
 use super::rule::{Broken, Rule, Rules};
 use super::run::{Run, to_the_break, wholly};
 
@@ -82,6 +83,8 @@ pub struct InboxModel {
     /// Whether the worker may leave.
     pub leaves: bool,
 }
+
+impl Told for InboxModel {}
 
 impl Model for InboxModel {
     type State = State;
@@ -191,6 +194,10 @@ impl Model for InboxModel {
             Action::Leave => "the worker leaves and removes its row",
         };
         text.to_owned()
+    }
+
+    fn format_step(&self, _: &State, _: Action) -> Option<String> {
+        None
     }
 }
 

@@ -7,5 +7,8 @@
 pub mod check;
 pub mod inbox;
 pub mod lease;
+pub mod lineage;
+pub mod lock;
+pub mod row;
 pub mod rule;
 pub mod run;

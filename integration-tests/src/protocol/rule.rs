@@ -69,10 +69,28 @@ pub enum Rule {
     DeleteAfterChildren,
     /// An ended row is deleted only if its counter did not move since it was looked at.
     DeleteUnmoved,
+    /// Only rows of ended shards are deleted.
+    DeleteEnded,
+    /// An ended row is deleted only once it has stood still for so long that whoever ended the shard knows of it.
+    DeleteRested,
     /// A new row's counter starts at the time in seconds.
     CreateFromClock,
     /// A leader that was paused looks at the age of its lock before it makes rows.
     CreateChecksLock,
+    /// A row that is missing is made only after a time in which its holder, if one lived, would have made it again.
+    CreateWaits,
+    /// The leader lock is written only as it was seen: on the condition that its version has not changed.
+    LockAsSeen,
+    /// A leader trusts its lock for F from before it sent the write, and no longer.
+    LeaderStops,
+    /// Others take the lock only after it stood still for the time that is written in it.
+    LockWaits,
+    /// The lock is renewed only at the end of a completed planning cycle.
+    RenewAfterCycle,
+    /// A worker that let its own lock run out, or had it and completed no cycle, leaves all others their turn.
+    TurnAfterFailure,
+    /// While no cycle completes, workers take for themselves what they see expire.
+    ClaimLeaderless,
     /// A worker looks once more at the leases it was told of, after the heartbeat that removed the notice was confirmed.
     LookTwice,
     /// A notice is written only into the row of a worker of ours that exists.
@@ -83,7 +101,7 @@ use Rule::*;
 
 impl Rule {
     /// All rules, in the order of the written protocol.
-    pub const ALL: [Rule; 36] = [
+    pub const ALL: [Rule; 45] = [
         HolderCounter,
         HolderEpoch,
         HolderName,
@@ -116,8 +134,17 @@ impl Rule {
         AncestorsDecide,
         DeleteAfterChildren,
         DeleteUnmoved,
+        DeleteEnded,
+        DeleteRested,
         CreateFromClock,
         CreateChecksLock,
+        CreateWaits,
+        LockAsSeen,
+        LeaderStops,
+        LockWaits,
+        RenewAfterCycle,
+        TurnAfterFailure,
+        ClaimLeaderless,
         LookTwice,
         NoticeNeedsRow,
     ];
@@ -172,7 +199,7 @@ pub enum Broken {
     LostTenureWrote,
     /// A stored checkpoint went back (P1, P7).
     CheckpointBackwards,
-    /// A shard that had ended is no longer ended (P7).
+    /// A shard that had ended is no longer ended, or is given to somebody all the same (P7).
     EndRevoked,
     /// Two workers deliver the same shard (P2).
     TwoDeliver,
@@ -190,11 +217,13 @@ pub enum Broken {
     NoticeLost,
     /// A row that other libraries take for a lease was made by accident.
     StrangeRow,
+    /// Two workers believe to lead.
+    TwoLead,
 }
 
 impl Broken {
     /// Every class, in the order in which a run reports it.
-    pub const ALL: [Broken; 11] = [
+    pub const ALL: [Broken; 12] = [
         Broken::LostTenureWrote,
         Broken::CheckpointBackwards,
         Broken::EndRevoked,
@@ -206,6 +235,7 @@ impl Broken {
         Broken::Stuck,
         Broken::NoticeLost,
         Broken::StrangeRow,
+        Broken::TwoLead,
     ];
 
     /// What is promised, as the name of the property that a run checks.
@@ -213,7 +243,7 @@ impl Broken {
         match self {
             Broken::LostTenureWrote => "no write of a lost tenure is stored",
             Broken::CheckpointBackwards => "no checkpoint goes back",
-            Broken::EndRevoked => "an ended shard stays ended",
+            Broken::EndRevoked => "an ended shard stays ended, and is nobody's",
             Broken::TwoDeliver => "at most one worker delivers",
             Broken::TokenNotGrown => "fencing tokens grow",
             Broken::FalseBelief => "nobody takes for stored what is not",
@@ -222,6 +252,7 @@ impl Broken {
             Broken::Stuck => "nothing is stuck",
             Broken::NoticeLost => "no notice is lost",
             Broken::StrangeRow => "no strange row is made",
+            Broken::TwoLead => "at most one worker leads",
         }
     }
 }

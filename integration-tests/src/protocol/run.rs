@@ -1,8 +1,8 @@
 //! All that is explored, whatever the model: the protocol as it is, and without its rules.
 
-use super::check::{Found, explore, shortest};
+use super::check::{Found, Told, explore, shortest};
 use super::rule::{Broken, Rule};
-use super::{inbox, lease};
+use super::{inbox, lease, lineage, lock};
 
 /// One exploration and what it must bring.
 pub struct Run {
@@ -57,6 +57,8 @@ impl Run {
 /// Everything, the small models first.
 pub fn all() -> Vec<Run> {
     let mut runs = inbox::runs();
+    runs.extend(lineage::runs());
+    runs.extend(lock::runs());
     runs.extend(lease::runs());
     runs
 }
@@ -64,7 +66,7 @@ pub fn all() -> Vec<Run> {
 /// Explores a model wholly.
 pub(super) fn wholly<M>(model: M) -> impl Fn(usize) -> Found + 'static
 where
-    M: stateright::Model + Clone + Send + Sync + 'static,
+    M: Told + Clone + Send + Sync + 'static,
     M::State: std::hash::Hash + std::fmt::Debug + Send + Sync + Clone + PartialEq + 'static,
     M::Action: std::fmt::Debug + Clone + PartialEq,
 {
@@ -74,7 +76,7 @@ where
 /// Looks for the shortest way to a broken promise.
 pub(super) fn to_the_break<M>(model: M) -> impl Fn(usize) -> Found + 'static
 where
-    M: stateright::Model + Clone + Send + Sync + 'static,
+    M: Told + Clone + Send + Sync + 'static,
     M::State: std::hash::Hash + std::fmt::Debug + Send + Sync + Clone + PartialEq + 'static,
     M::Action: std::fmt::Debug + Clone + PartialEq,
 {

@@ -6,8 +6,8 @@ use kcl_core::testing::protocol::Role;
 
 use super::LeaseModel;
 use super::java::JavaStep;
-use super::row::{JAVA, Row, Who};
 use super::state::{Child, Farewell, State, Tenure};
+use crate::protocol::row::{JAVA, Row, Who};
 use crate::protocol::rule::Rule;
 
 /// One step of the world.
@@ -223,8 +223,8 @@ impl fmt::Display for Action {
             Action::Leave(who, Farewell::HandOver(to)) => write!(f, "{who:?} stops and hands over to {to:?}"),
             Action::LeaveAgain(who) => write!(f, "{who:?} sends its farewell again"),
             Action::Complete(who) => write!(f, "{who:?}, named checkpointOwner without a tenure, completes"),
-            Action::Land(who) => write!(f, "{who:?}'s request takes effect, or is refused"),
-            Action::LandTwice(who) => write!(f, "{who:?}'s request takes effect, and a copy is on its way"),
+            Action::Land(who) => write!(f, "{who:?}'s request arrives"),
+            Action::LandTwice(who) => write!(f, "{who:?}'s request arrives, and a copy is on its way"),
             Action::Hear(who) => write!(f, "{who:?} hears the answer"),
             Action::TimeOut(who) => write!(f, "{who:?}'s call runs out of time"),
             Action::Crash(who) => write!(f, "{who:?} crashes and starts again"),

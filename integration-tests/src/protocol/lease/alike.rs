@@ -3,9 +3,9 @@
 
 use super::Bounds;
 use super::LeaseModel;
-use super::row::{MOST, Mark, Row, Who};
 use super::state::{Answer, Call, Farewell, State, Tenure, Worker};
 use super::write::{Kind, Write};
+use crate::protocol::row::{MOST, Mark, Row, Who};
 use crate::protocol::rule::Rule;
 
 impl LeaseModel {

@@ -4,10 +4,10 @@ use kcl_core::testing::protocol::{self, Role};
 use kcl_core::types::Epoch;
 
 use super::LeaseModel;
-use super::row::{Row, Who};
 use super::state::{Answer, Call, Farewell, State, Tenure};
 use super::step::holder;
 use super::write::Kind;
+use crate::protocol::row::{Row, Who};
 use crate::protocol::rule::{Broken, Rule};
 
 impl LeaseModel {

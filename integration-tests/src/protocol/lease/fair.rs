@@ -4,8 +4,8 @@ use kcl_core::testing::protocol::Role;
 
 use super::LeaseModel;
 use super::actions::Action;
-use super::row::Who;
 use super::state::{Child, Farewell, State};
+use crate::protocol::row::Who;
 use crate::protocol::rule::Rule;
 
 /// More steps than any history within the bounds needs.

@@ -4,8 +4,8 @@
 use std::fmt;
 
 use super::LeaseModel;
-use super::row::{JAVA, Row, Who};
 use super::state::State;
+use crate::protocol::row::{JAVA, Row, Who};
 
 /// A step of the Java library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ mod answers;
 mod bounds;
 mod fair;
 mod java;
-mod row;
+
 mod scenarios;
 mod state;
 mod step;
@@ -24,14 +24,15 @@ mod write;
 use kcl_core::testing::protocol::Role;
 use stateright::{Model, Property};
 
+pub use super::row::Who;
 pub use actions::Action;
 pub use bounds::Bounds;
-pub use row::Who;
 pub(super) use scenarios::runs;
 pub use state::State;
 
+use super::check::Told;
+use super::row::{self, Mark, Row};
 use super::rule::{Broken, Rules};
-use row::{Mark, Row};
 use state::{Child, Spent, Tenure, Worker};
 
 /// The model of one lease row.
@@ -65,6 +66,8 @@ impl LeaseModel {
         (0..self.bounds.workers).map(Who)
     }
 }
+
+impl Told for LeaseModel {}
 
 impl Model for LeaseModel {
     type State = State;
@@ -150,5 +153,15 @@ impl Model for LeaseModel {
 
     fn format_action(&self, action: &Action) -> String {
         action.to_string()
+    }
+
+    /// The row, where it changes: owner, checkpointOwner, counter, epoch, checkpoint.
+    fn format_step(&self, before: &State, action: Action) -> Option<String> {
+        let after = self.next_state(before, action)?;
+        match action {
+            _ if before.row != after.row => Some(format!("{:?}", after.row)),
+            Action::Land(_) | Action::LandTwice(_) | Action::LandLate(_) => Some("it is refused".to_owned()),
+            _ => None,
+        }
     }
 }

@@ -52,7 +52,6 @@ pub(in crate::protocol) fn runs() -> Vec<Run> {
 /// Rules whose absence alone breaks nothing, since others stand behind them: they are a second line.
 const SECOND_LINES: &[(&[Rule], &str)] = &[
     (&[HolderEpoch], "the counter is asked for too, and only grows"),
-    (&[HolderName], "whoever names another holder moves the counter, or leaves the holder its role"),
     (&[SeenOwners], "the counter says that the holder did not write, and a request to hand over harms nobody"),
     (&[AskHolder], "with the epoch unchanged the holder is the one that was seen, or nobody has begun since"),
     (&[AskEpoch], "the same worker may have begun anew, and is asked to move once more"),
@@ -88,6 +87,12 @@ const WITHOUT: &[Without] = &[
         breaks: Broken::LostTenureWrote,
         bounds: Bounds { crashes: 1, begins: 1, ..SMALL },
         why: "a write of a worker that crashed arrives in the middle of its successor's tenure",
+    },
+    Without {
+        rules: &[HolderName],
+        breaks: Broken::EndRevoked,
+        bounds: Bounds { moves: 1, ..SMALL },
+        why: "SHARD_END of a holder that does not know that it is asked to hand over leaves its name in the row",
     },
     Without {
         rules: &[BeginByWrite],
@@ -184,6 +189,24 @@ const WITHOUT: &[Without] = &[
         breaks: Broken::TwoDeliver,
         bounds: Bounds { workers: 3, begins: 2, moves: 1, ..SMALL },
         why: "a late request names a holder of long ago, which completes at once; the real one knows nothing of it",
+    },
+    Without {
+        rules: &[SeenCounter, SeenOwners],
+        breaks: Broken::TwoDeliver,
+        bounds: Bounds { begins: 2, stops: 1, calm: true, ..SMALL },
+        why: "of two that take a free lease the second overwrites the first, and both are told that they have it",
+    },
+    Without {
+        rules: &[AskEpoch, AskNotPending],
+        breaks: Broken::TwoDeliver,
+        bounds: Bounds { workers: 3, begins: 2, moves: 3, calm: true, ..SMALL },
+        why: "a late request meets the hand-off back to its former holder, which completes at once; who delivers knows nothing",
+    },
+    Without {
+        rules: &[AskHolder, AskEpoch, AskNotEnded],
+        breaks: Broken::EndRevoked,
+        bounds: Bounds { moves: 1, ..SMALL },
+        why: "a request that comes after SHARD_END names a holder and a next one, where there is nothing left to read",
     },
     Without {
         rules: &[AskKeepsEpoch],

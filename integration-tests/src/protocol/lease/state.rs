@@ -2,8 +2,8 @@
 
 use kcl_core::testing::protocol::Role;
 
-use super::row::{JAVA, MOST, Mark, Row, Who};
 use super::write::Write;
+use crate::protocol::row::{JAVA, MOST, Mark, Row, Who};
 use crate::protocol::rule::Broken;
 
 /// How the holder ends its tenure.

@@ -4,9 +4,9 @@ use kcl_core::testing::protocol::Role;
 
 use super::LeaseModel;
 use super::actions::Action;
-use super::row::{END, Mark, Row, Who};
 use super::state::{Answer, Call, Child, Farewell, State, Tenure};
 use super::write::{Kind, Write};
+use crate::protocol::row::{END, Mark, Row, Who};
 use crate::protocol::rule::{Broken, Rule};
 
 impl LeaseModel {
@@ -130,7 +130,7 @@ impl LeaseModel {
     /// The holder of a pending hand-off has learned of it, and its time is over; or it has not, and then it could not
     /// renew since.
     fn end_of_time_to_hand_over(&self, state: &mut State) {
-        let Some(who) = state.row.checkpoint_owner.filter(|who| *who != super::row::JAVA) else { return };
+        let Some(who) = state.row.checkpoint_owner.filter(|who| *who != crate::protocol::row::JAVA) else { return };
         match &mut state.worker_mut(who).tenure {
             Some(tenure) if tenure.role == Role::CheckpointOwner => {
                 tenure.stopped |= self.rules.has(Rule::HandOverDeadline);
@@ -211,6 +211,9 @@ impl LeaseModel {
         state.row = after;
         if after.checkpoint < before.checkpoint {
             self.broke(state, if before.checkpoint == END { Broken::EndRevoked } else { Broken::CheckpointBackwards });
+        }
+        if after.ended() && after.holder().is_some() {
+            self.broke(state, Broken::EndRevoked);
         }
         if write.is_holders() && !write.rightful {
             self.broke(state, Broken::LostTenureWrote);

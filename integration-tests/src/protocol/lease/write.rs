@@ -5,7 +5,7 @@ use std::fmt;
 use kcl_core::testing::protocol::{self, Holder, LeaseWrite, Role};
 use kcl_core::types::{Epoch, Expect};
 
-use super::row::{Mark, Row, Who};
+use crate::protocol::row::{Mark, Row, Who};
 use crate::protocol::rule::{Rule, Rules};
 
 /// What a request is for.

@@ -31,7 +31,7 @@ impl Who {
         usize::from(self.0)
     }
 
-    fn of(id: &WorkerId) -> Who {
+    pub(super) fn of(id: &WorkerId) -> Who {
         let at = IDS.iter().position(|known| known == id);
         Who(at.expect("rows name workers of the model") as u8)
     }
@@ -44,7 +44,7 @@ impl fmt::Debug for Who {
 }
 
 /// How far: records up to and including this one, or the end of the shard.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Mark(pub u8);
 
 /// The end of the shard.
@@ -113,9 +113,26 @@ impl Row {
         self.checkpoint == END
     }
 
+    /// A row that nobody has written since it was made: of a shard of which nothing is read.
+    pub fn made(owner: Option<Who>, counter: u8) -> Row {
+        Row {
+            owner,
+            checkpoint_owner: None,
+            counter,
+            own_counter: counter,
+            epoch: u8::from(owner.is_some()),
+            checkpoint: Mark(0),
+        }
+    }
+
     /// As the library knows it.
     pub fn lease(&self) -> Lease {
-        let mut lease = Lease::unowned(KEY.clone(), self.checkpoint.checkpoint(), u64::from(self.counter));
+        self.lease_of(&KEY)
+    }
+
+    /// The same, of a shard among others.
+    pub fn lease_of(&self, key: &LeaseKey) -> Lease {
+        let mut lease = Lease::unowned(key.clone(), self.checkpoint.checkpoint(), u64::from(self.counter));
         lease.owner = self.owner.map(|who| who.id().clone());
         lease.checkpoint_owner = self.checkpoint_owner.map(|who| who.id().clone());
         lease.own_counter = Some(u64::from(self.own_counter));

@@ -1,6 +1,9 @@
 //! The writes of the lease protocol, as workers send them: each a function from the row that was seen to what must hold of
 //! it and what changes. For checkers of the protocol, so that they explore what runs and not a copy of it.
 
+pub mod lineage;
+pub mod lock;
+
 use std::collections::BTreeSet;
 
 use crate::plan::transition;
