@@ -52,7 +52,7 @@ impl fmt::Display for Trace {
             writeln!(f, "{:>4}. {step}", at + 1)?;
         }
         if !self.future.is_empty() {
-            writeln!(f, "   from here on, though everybody does what it can:")?;
+            writeln!(f, "   from here on, though whoever is left does what it can:")?;
         }
         self.future.iter().try_for_each(|step| writeln!(f, "      {step}"))
     }
@@ -95,7 +95,7 @@ where
 }
 
 /// So many steps of a future show how it is.
-const FUTURE: usize = 30;
+const FUTURE: usize = 24;
 
 /// A future in words, of which the steps are known.
 pub(super) fn told<M: Model>(

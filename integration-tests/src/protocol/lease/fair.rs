@@ -23,29 +23,31 @@ enum Future {
 }
 
 impl LeaseModel {
-    /// Goes on in each way.
-    pub(super) fn is_read_in_the_end(&self, state: &State) -> bool {
+    /// From where and how the world goes on if the shard is never read to its end, in one of these ways.
+    pub(super) fn future(&self, state: &State) -> Option<(State, Vec<Action>)> {
         let mut left = *state;
         for who in self.workers() {
             self.lose(&mut left, who);
         }
         let last = self.workers().last().unwrap_or(Who(0));
-        self.goes_on(*state, Future::Prompt)
-            && self.goes_on(left, Future::Alone(last))
-            && self.goes_on(*state, Future::Stubborn)
+        self.goes_nowhere(*state, Future::Prompt)
+            .or_else(|| self.goes_nowhere(left, Future::Alone(last)))
+            .or_else(|| self.goes_nowhere(*state, Future::Stubborn))
     }
 
-    fn goes_on(&self, mut state: State, future: Future) -> bool {
-        for _ in 0..ENOUGH {
+    fn goes_nowhere(&self, mut state: State, future: Future) -> Option<(State, Vec<Action>)> {
+        let (from, mut actions) = (state, Vec::new());
+        while actions.len() < ENOUGH {
             if state.row.ended() && state.child == Child::Started {
-                return true;
+                return None;
             }
-            let Some(action) = self.duty(&state, future) else { return false };
+            let Some(action) = self.duty(&state, future) else { break };
             self.step(&mut state, action);
+            actions.push(action);
             // What is broken on the way is found by the search; here only the end counts.
             state.broken = None;
         }
-        false
+        Some((from, actions))
     }
 
     /// What is to be done next, by somebody who is alive.

@@ -30,7 +30,7 @@ pub use bounds::Bounds;
 pub(super) use scenarios::runs;
 pub use state::State;
 
-use super::check::Told;
+use super::check::{Told, told};
 use super::row::{self, Mark, Row};
 use super::rule::{Broken, Rules};
 use state::{Child, Spent, Tenure, Worker};
@@ -67,7 +67,14 @@ impl LeaseModel {
     }
 }
 
-impl Told for LeaseModel {}
+impl Told for LeaseModel {
+    fn told_future(&self, stuck: &State) -> Vec<String> {
+        let future = self.future(stuck);
+        future
+            .map(|(from, steps)| told(self, &from, steps, |state, action| self.step(state, action)))
+            .unwrap_or_default()
+    }
+}
 
 impl Model for LeaseModel {
     type State = State;
@@ -130,7 +137,7 @@ impl Model for LeaseModel {
             state.broken != Some(Broken::ALL[CLASS])
         }
         fn moves_on(model: &LeaseModel, state: &State) -> bool {
-            state.broken.is_some() || model.is_read_in_the_end(state)
+            state.broken.is_some() || model.future(state).is_none()
         }
         type Holds = fn(&LeaseModel, &State) -> bool;
         let all: [(Broken, Holds); 9] = [

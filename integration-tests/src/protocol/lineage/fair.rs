@@ -9,8 +9,8 @@ use crate::protocol::row::{Mark, Who};
 const ENOUGH: usize = 100;
 
 impl LineageModel {
-    /// How the world goes on if something is never read: with all workers as they are, or with one alone that holds nothing.
-    pub(super) fn future(&self, state: &State) -> Option<Vec<Action>> {
+    /// From where and how the world goes on if something is never read: with all workers as they are, or with one alone that holds nothing.
+    pub(super) fn future(&self, state: &State) -> Option<(State, Vec<Action>)> {
         let mut left = *state;
         for who in self.workers() {
             left.give_up(who);
@@ -19,8 +19,8 @@ impl LineageModel {
         self.goes_nowhere(*state, &self.workers().collect::<Vec<_>>()).or_else(|| self.goes_nowhere(left, &[Who(0)]))
     }
 
-    fn goes_nowhere(&self, mut state: State, alive: &[Who]) -> Option<Vec<Action>> {
-        let mut actions = Vec::new();
+    fn goes_nowhere(&self, mut state: State, alive: &[Who]) -> Option<(State, Vec<Action>)> {
+        let (from, mut actions) = (state, Vec::new());
         while actions.len() < ENOUGH {
             if self.is_read(&state) {
                 return None;
@@ -31,7 +31,7 @@ impl LineageModel {
             // What is broken on the way is found by the search; here only the end counts.
             state.broken = None;
         }
-        Some(actions)
+        Some((from, actions))
     }
 
     fn is_read(&self, state: &State) -> bool {

@@ -85,7 +85,10 @@ impl LineageModel {
 
 impl Told for LineageModel {
     fn told_future(&self, stuck: &State) -> Vec<String> {
-        told(self, stuck, self.future(stuck).unwrap_or_default(), |state, action| self.step(state, action))
+        let future = self.future(stuck);
+        future
+            .map(|(from, steps)| told(self, &from, steps, |state, action| self.step(state, action)))
+            .unwrap_or_default()
     }
 }
 
