@@ -114,8 +114,11 @@ impl Holding {
         let spread = if late || failed { random % 512 } else { 0 };
         self.renewal_due = sent + self.timings.renewal.mul_f64(1.0 - spread as f64 / 1024.0);
         self.next = if self.farewell.is_some() { sent } else { self.renewal_due };
-        // Counted from any write, so that records which trickle in do not double the writes.
-        self.checkpoint_after = sent + self.checkpoint_interval;
+        // Short intervals count from any write, so that records which trickle in do not double the writes. Longer ones count
+        // from what was stored: from a renewal that carried nothing they would never be over.
+        if stored.is_some() || self.stores_early() {
+            self.checkpoint_after = sent + self.checkpoint_interval;
+        }
         self.flush = self.flush && self.unstored().is_some();
         if std::mem::take(&mut self.look) || self.flush {
             self.next = sent;

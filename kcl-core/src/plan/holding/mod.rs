@@ -259,7 +259,13 @@ impl Holding {
     /// A checkpoint interval shorter than the renewal period makes a look due of its own: by then something may have been
     /// completed.
     fn due_at(&self) -> Moment {
-        if self.failures == 0 { self.next.min(self.checkpoint_after) } else { self.next }
+        if self.failures == 0 && self.stores_early() { self.next.min(self.checkpoint_after) } else { self.next }
+    }
+
+    /// Whether positions are to be stored more often than the lease is renewed. If not, renewals carry them, and no write is
+    /// made for them.
+    fn stores_early(&self) -> bool {
+        self.checkpoint_interval < self.timings.renewal
     }
 
     /// Whether the time is over.

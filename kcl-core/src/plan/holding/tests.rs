@@ -25,9 +25,13 @@ fn timings() -> Timings {
 
 /// The row in the store and its holder, begun at 0 s.
 fn begun() -> (Lease, Holding) {
+    begun_with(timings().renewal)
+}
+
+fn begun_with(checkpoint_interval: Duration) -> (Lease, Holding) {
     let free = Lease::unowned(LeaseKey::new("s-0").unwrap(), Checkpoint::TrimHorizon, 50);
     let row = transition::take(&free, &worker("a")).change.apply(&free);
-    let holding = Holding::begin(worker("a"), row.clone(), millis(0), timings(), timings().renewal, 1.0);
+    let holding = Holding::begin(worker("a"), row.clone(), millis(0), timings(), checkpoint_interval, 1.0);
     (row, holding)
 }
 
@@ -63,6 +67,26 @@ fn a_checkpoint_rides_on_the_renewal() {
     assert_eq!(holding.deadline(), millis(13_334), "counted from before the write was sent");
     holding.complete(position(8), 0);
     assert_eq!(due(&mut holding, millis(3_400)), None, "one write per period, however many records come");
+}
+
+#[test]
+fn positions_ride_on_renewals_at_any_interval_longer_than_the_period() {
+    for interval in [3_334, 3_400, 4_000, 5_000, 9_999, 10_001, 30_000, 90_000] {
+        let (mut row, mut holding) = begun_with(Duration::from_millis(interval));
+        let (mut writes, mut stored) = (0, Vec::new());
+        for now in (0..600_000).step_by(50) {
+            holding.complete(position(now + 1), 0);
+            if let Some(write) = due(&mut holding, millis(now)) {
+                writes += 1;
+                let news = holding.answer(apply(&mut row, &write), millis(now + 20), 0);
+                stored.extend(news.iter().any(|news| matches!(news, News::Stored(_))).then_some(now));
+            }
+        }
+        assert!(writes <= 180, "{writes} writes in 10 min at {interval} ms");
+        let gaps = || stored.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps().all(|gap| gap + 50 >= interval && gap <= interval + 3_450), "{interval}: {stored:?}");
+        assert!(stored.len() >= 6, "{interval}: {stored:?}");
+    }
 }
 
 #[test]
