@@ -93,7 +93,7 @@ enum Look {
 pub(crate) struct Leadership {
     me: WorkerId,
     timings: Timings,
-    /// How long after its standby this worker takes a lock.
+    /// How long this worker leaves a free lock to others, so that not all try to take it at once.
     grace: Duration,
     look: Look,
     /// Before the worker had looked twice nobody can have left it a turn: a lock that was released is free to it at once.
@@ -227,10 +227,13 @@ impl Leadership {
             self.timings.lock + self.grace
         } else if self.fruitless {
             self.timings.lock / 2 + self.grace
-        } else if row.standby.as_ref() == Some(&self.me) {
-            Duration::ZERO
         } else {
-            self.grace
+            match &row.standby {
+                Some(standby) if *standby == self.me => Duration::ZERO,
+                // It may see a renewal one observation later than we do, and counts from then.
+                Some(_) => self.timings.observation + self.grace,
+                None => self.grace,
+            }
         };
         if !row.released {
             return (Free::Silent, seen.since + row.lease_duration + turn);

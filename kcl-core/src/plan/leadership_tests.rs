@@ -60,8 +60,25 @@ fn the_standby_takes_a_silent_lock_at_once_and_others_leave_it_a_turn() {
     }
     assert_eq!((b.duty(at(111)), b.next_look(at(111))), (Duty::Watch, at(112)));
     assert_eq!(b.duty(at(112)), Duty::Take(Free::Silent));
-    assert_eq!(c.duty(at(113)), Duty::Watch);
-    assert_eq!(c.duty(at(114)), Duty::Take(Free::Silent));
+    assert_eq!(c.duty(at(115)), Duty::Watch);
+    assert_eq!(c.duty(at(116)), Duty::Take(Free::Silent));
+}
+
+#[test]
+fn the_standby_comes_first_however_late_it_saw_the_last_renewal() {
+    let mut row = ours("a", "v1", 7);
+    row.standby = Some(id("b"));
+    let timings = Timings::from_failover_time(F);
+    let eager = &mut Leadership::new(id("c"), timings, 0.0, at(0));
+    eager.observe(Some(row.clone()), at(100));
+    let mut b = new("b", at(0));
+    // It looks once in each observation period.
+    let late = at(100) + timings.observation;
+    b.observe(Some(row), late);
+    let takes = b.next_look(late + timings.failover + Duration::from_secs(1));
+    assert_eq!(b.duty(takes), Duty::Take(Free::Silent));
+    assert!(takes + timings.heartbeat / 2 <= eager.next_look(takes), "with time for its write");
+    assert_eq!(eager.duty(takes), Duty::Watch);
 }
 
 #[test]
@@ -78,7 +95,8 @@ fn a_released_lock_is_free_to_its_standby_and_to_whoever_starts() {
     }
     assert_eq!(b.duty(at(100)), Duty::Take(Free::Released));
     assert_ne!(c.duty(at(100)), Duty::Take(Free::Released));
-    assert_eq!(c.duty(at(102)), Duty::Take(Free::Released));
+    assert_ne!(c.duty(at(103)), Duty::Take(Free::Released));
+    assert_eq!(c.duty(at(104)), Duty::Take(Free::Released));
     assert_eq!(starting.duty(at(100)), Duty::Take(Free::Released));
 }
 
