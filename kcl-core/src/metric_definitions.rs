@@ -1,6 +1,8 @@
 //! Every metric: its name, its unit and what it says. They go through the `metrics` facade; without a recorder they cost
 //! next to nothing.
 
+use std::time::Duration;
+
 use metrics::{Counter, Gauge, Histogram, Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Records that were completed.
@@ -39,6 +41,10 @@ pub const LEASES_LOST: &str = "kcl_leases_lost_total";
 pub const LEASE_WRITE_FAILURES: &str = "kcl_lease_write_failures_total";
 /// Time one look at the whole lease table took.
 pub const SCAN_TIME: &str = "kcl_lease_scan_seconds";
+/// Leases that could be read and that nobody reads, as the leader sees it; 0 at all other workers.
+pub const UNREAD_LEASES: &str = "kcl_unread_leases";
+/// For how long the longest of them has been read by nobody.
+pub const UNREAD_TIME: &str = "kcl_unread_lease_seconds";
 /// Bytes of records held in memory.
 pub const READ_AHEAD: &str = "kcl_read_ahead_bytes";
 
@@ -80,6 +86,8 @@ pub(crate) fn describe() {
         "Writes to lease rows that were refused, or whose answer never came."
     );
     describe_histogram!(SCAN_TIME, Unit::Seconds, "Time one look at the whole lease table took.");
+    describe_gauge!(UNREAD_LEASES, Unit::Count, "Leases that nobody reads, as the leader sees it; 0 at other workers.");
+    describe_gauge!(UNREAD_TIME, Unit::Seconds, "For how long the longest of them has been read by nobody.");
     describe_gauge!(READ_AHEAD, Unit::Bytes, "Bytes of records held in memory.");
     describe_counter!(READS_THROTTLED, Unit::Count, "Polls that the service throttled.");
     describe_gauge!(SUBSCRIPTIONS, Unit::Count, "Subscriptions of enhanced fan-out by state.");
@@ -100,6 +108,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) leases_lost: Counter,
     pub(crate) lease_write_failures: Counter,
     pub(crate) scan_time: Histogram,
+    unread_leases: Gauge,
+    unread_time: Gauge,
     pub(crate) read_ahead: Gauge,
 }
 
@@ -114,8 +124,18 @@ impl WorkerMetrics {
             leases_lost: metrics::counter!(LEASES_LOST, &labels),
             lease_write_failures: metrics::counter!(LEASE_WRITE_FAILURES, &labels),
             scan_time: metrics::histogram!(SCAN_TIME, &labels),
+            unread_leases: metrics::gauge!(UNREAD_LEASES, &labels),
+            unread_time: metrics::gauge!(UNREAD_TIME, &labels),
             read_ahead: metrics::gauge!(READ_AHEAD, &labels),
         }
+    }
+}
+
+impl WorkerMetrics {
+    /// What a leader sees of the whole fleet; nothing at a worker that does not lead.
+    pub(crate) fn unread(&self, (leases, longest): (usize, Duration)) {
+        self.unread_leases.set(leases as f64);
+        self.unread_time.set(longest.as_secs_f64());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kcl_core::memory::{Fault, FaultRule, Operation};
+use kcl_core::memory::{Call, Fault, FaultRule, Operation, Request};
 use kcl_core::ports::Clock;
 use kcl_core::testing::ManualClock;
 use kcl_core::types::{LeaderRow, LeaseKey, Row, WorkerId, WorkerRow};
@@ -42,6 +42,33 @@ fn inbox(fleet: &Fleet, name: &str) -> Vec<LeaseKey> {
     })
     .flatten()
     .collect()
+}
+
+#[test]
+fn the_successor_of_a_move_is_told_before_the_holder_and_again_when_it_is_done() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 6);
+        let _a = fleet.start("a").await;
+        let _b = fleet.start("b").await;
+        fleet.pass(10 * SECOND).await;
+        assert_eq!(fleet.owners(), owners(&[("a", 3), ("b", 3)]));
+        fleet.store.log_calls();
+        let _c = fleet.start("c").await;
+        fleet.pass(10 * SECOND).await;
+        assert_eq!(fleet.owners(), owners(&[("a", 2), ("b", 2), ("c", 2)]));
+        let told: Vec<(LeaseKey, String)> = fleet.store.take_calls().into_iter().filter_map(notice).collect();
+        let (moved, _) = told.iter().find(|(_, worker)| worker == "b").unwrap();
+        let in_order: Vec<&str> = told.iter().filter(|(key, _)| key == moved).map(|(_, to)| to.as_str()).collect();
+        assert_eq!(in_order, ["c", "b", "c"]);
+    });
+}
+
+fn notice(call: Call) -> Option<(LeaseKey, String)> {
+    match call.request {
+        Request::Notify { worker, lease } => Some((lease, worker.to_string())),
+        _ => None,
+    }
 }
 
 #[test]

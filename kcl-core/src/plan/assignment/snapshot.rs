@@ -263,6 +263,12 @@ impl<'a> Snapshot<'a> {
         burdens
     }
 
+    /// How many leases could be read and are read by nobody, and for how long the longest of them has not been written.
+    pub fn unread(&self) -> (usize, Duration) {
+        let unread = self.leases.iter().filter(|lease| lease.needs_worker());
+        unread.fold((0, Duration::ZERO), |(count, longest), lease| (count + 1, longest.max(lease.silent)))
+    }
+
     pub(super) fn parts(&self) -> (Vec<LeaseState<'a>>, Vec<WorkerState<'a>>) {
         (self.leases.clone(), self.workers.clone())
     }

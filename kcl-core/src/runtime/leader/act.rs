@@ -1,5 +1,8 @@
 //! One step of a plan: a conditional write, and a hint to those it concerns.
 
+use futures_util::future::join_all;
+
+use super::cycle::AT_A_TIME;
 use crate::error::WorkerError;
 use crate::plan::assignment::{Step, StepAction};
 use crate::plan::transition::{self, LeaseWrite};
@@ -7,12 +10,12 @@ use crate::runtime::context::Context;
 use crate::runtime::errands::Errands;
 use crate::types::{Lease, LeaseKey, WorkerId, WriteOutcome};
 
-/// Does one step on a lease that was `seen`; yields the row as it is now, if that is known.
+/// Does one step on a lease that was `seen`, and tells whoever is to have it; yields the row as it is now, if that is known.
 pub(super) async fn perform(context: &Context, errands: &Errands, step: &Step, seen: Lease) -> Option<Lease> {
     let LeaseWrite { condition, change } = write(step, &seen)?;
     match context.attempt(context.leases.update(&step.lease, &condition, &change)).await {
         WriteOutcome::Applied(row) => {
-            for worker in concerned(&row) {
+            if let Some(worker) = &row.owner {
                 tell(context, errands, worker, &row.key).await;
             }
             Some(row)
@@ -40,10 +43,22 @@ fn write(step: &Step, seen: &Lease) -> Option<LeaseWrite> {
     }
 }
 
-/// Who should look at the row: whom it names. In a hand-off that was asked for these are both the holder, who drains, and
-/// the one who prepares for it.
-fn concerned(row: &Lease) -> impl Iterator<Item = &WorkerId> {
-    row.checkpoint_owner.iter().chain(row.owner.as_ref())
+/// Tells holders that they are asked for their leases; a while after their successors were told, who look into their inboxes
+/// at other moments: a holder that drains at once must not wait for one that does not know yet. A holder that renews
+/// meanwhile hears of it, too.
+pub(super) async fn tell_holders(context: &Context, errands: &Errands, asked: &[(WorkerId, LeaseKey)]) {
+    if asked.is_empty() {
+        return;
+    }
+    let at = context.clock.now() + context.settings.timings.inbox / 2;
+    tokio::select! {
+        biased;
+        () = context.stop.cancelled() => {}
+        () = context.clock.sleep_until(at) => {}
+    }
+    for some in asked.chunks(AT_A_TIME) {
+        join_all(some.iter().map(|(holder, lease)| tell(context, errands, holder, lease))).await;
+    }
 }
 
 /// Points a worker at a row.

@@ -8,7 +8,7 @@ use crate::plan::assignment::{self, Plan, Planned, Step, StepAction};
 use crate::plan::fleet_view::FleetView;
 use crate::plan::shard_sync::absence::Absences;
 use crate::runtime::scan::scan;
-use crate::types::{Moment, Projection, Row, StoreError};
+use crate::types::{Lease, Moment, Projection, Row, StoreError};
 
 /// How many writes of a leader are under way at a time.
 pub(super) const AT_A_TIME: usize = 32;
@@ -61,6 +61,7 @@ impl Leader {
     /// goes on by itself.
     fn plan(&mut self) -> Option<Plan> {
         let snapshot = self.context.snapshot(&self.fleet, self.context.clock.now());
+        self.context.metrics.unread(snapshot.unread());
         let planned = self.context.ask_strategy(|strategy| assignment::plan(strategy, &snapshot))?;
         let Planned { plan, refused, unplaced, .. } = planned;
         for refused in refused.iter().take(REFUSED_AT_MOST.saturating_sub(self.told.refused)) {
@@ -84,10 +85,11 @@ impl Leader {
             plan.steps.into_iter().partition(|step| step.action == StepAction::Assign { to: me.clone() });
         self.take_leases(own);
         let until = begun + self.context.settings.timings.failover / 2;
+        let mut asked = Vec::new();
         for steps in others.chunks(AT_A_TIME) {
             let now = self.context.clock.now();
             if now >= until || !self.may_act() {
-                return;
+                break;
             }
             let seen = |step: &Step| self.fleet.leases.get(&step.lease).map(|seen| seen.lease.clone());
             let (context, errands) = (&self.context, &self.errands);
@@ -96,9 +98,12 @@ impl Leader {
                 .filter_map(|step| Some((step, seen(step)?)))
                 .map(|(step, seen)| act::perform(context, errands, step, seen))
                 .collect();
-            let rows = join_all(writes).await.into_iter().flatten().map(|row| Row::Lease(Box::new(row)));
+            let rows: Vec<Lease> = join_all(writes).await.into_iter().flatten().collect();
+            asked.extend(rows.iter().filter_map(|row| Some((row.checkpoint_owner.clone()?, row.key.clone()))));
+            let rows = rows.into_iter().map(|row| Row::Lease(Box::new(row)));
             self.fleet.observe_some(rows, self.context.clock.now());
         }
+        act::tell_holders(&self.context, &self.errands, &asked).await;
     }
 
     /// Whether this worker may still write as leader: a process that was paused finds out here.

@@ -10,6 +10,7 @@ mod stop;
 mod sync;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -75,7 +76,7 @@ impl Leader {
     /// The first look, before the worker counts as started: if nobody leads, the leases that are missing are created now,
     /// so that LATEST means the moment of the start, and so that a table that cannot be written fails the start.
     pub(crate) async fn start(&mut self, listed: ListedShards, asked: Timestamp) -> Result<(), StoreError> {
-        self.listing.take_in(listed, asked, self.context.clock.now());
+        self.take_in(listed, asked);
         self.look().await?;
         if let Duty::Take(free) = self.leadership.duty(self.context.clock.now()) {
             self.take(free).await?;
@@ -181,17 +182,20 @@ impl Leader {
     }
 
     fn listed(&mut self, (asked, result): (Timestamp, Result<ListedShards, SourceError>)) -> bool {
-        let now = self.context.clock.now();
         match result {
             Ok(listed) => {
-                self.listing.take_in(listed, asked, now);
+                self.take_in(listed, asked);
                 true
             }
             Err(error) => {
-                self.listing.failed(now, &self.context, &error);
+                self.listing.failed(self.context.clock.now(), &self.context, &error);
                 false
             }
         }
+    }
+
+    fn take_in(&mut self, listed: ListedShards, asked: Timestamp) {
+        self.listing.take_in(listed, asked, self.context.clock.now() + self.context.settings.timings.shard_sync);
     }
 
     /// What a leader was about to do is not to be done when this worker leads again: by then others may have done it, and
@@ -199,6 +203,7 @@ impl Leader {
     fn forget_duties(&mut self) {
         self.listing = Listing::default();
         self.removable = Vec::new();
+        self.context.metrics.unread((0, Duration::ZERO));
     }
 
     fn blind(&mut self, error: StoreError) {

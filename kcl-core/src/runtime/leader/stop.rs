@@ -13,6 +13,7 @@ impl Leader {
     /// seen is not passed on.
     pub(super) async fn stop(mut self, last_look: oneshot::Sender<FleetView>) {
         self.release().await;
+        self.forget_duties();
         if self.scan().await.is_ok() {
             let _nobody_needs_it = last_look.send(self.fleet);
         }

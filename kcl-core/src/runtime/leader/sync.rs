@@ -80,12 +80,13 @@ impl Listing {
         }
     }
 
-    pub(super) fn take_in(&mut self, listed: ListedShards, asked: Timestamp, now: Moment) {
+    /// Takes in an answer; `due`: when to ask again, if nothing calls for it before.
+    pub(super) fn take_in(&mut self, listed: ListedShards, asked: Timestamp, due: Moment) {
         if self.failures > 0 {
             tracing::info!("the shards of the stream can be listed again");
         }
         self.failures = 0;
-        self.due = now + SHARD_SYNC;
+        self.due = due;
         // LATEST is pinned to the service's clock; without one, to ours from before it was asked, so that nothing is missed.
         let at = listed.service_time.unwrap_or(asked);
         let ListedShards { shards, stream_created, .. } = listed;
@@ -266,9 +267,6 @@ impl Leader {
         }
     }
 }
-
-/// The leader compares the rows with the stream at least this often.
-const SHARD_SYNC: Duration = Duration::from_secs(30);
 
 /// A listing that takes longer is given up.
 const LISTING_AT_MOST: Duration = Duration::from_secs(10);

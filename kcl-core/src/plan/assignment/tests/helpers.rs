@@ -37,6 +37,16 @@ fn workers_that_claim_at_the_same_time_rarely_meet_and_leave_nothing() {
     assert!(met <= 6, "{met} of 60 are claimed twice or more");
 }
 
+#[test]
+fn unread_is_what_can_be_read_and_has_no_live_holder() {
+    let unread = |fixture: &str| {
+        let (count, longest) = snapshot(&view(fixture)).unread();
+        (count, longest.as_secs())
+    };
+    assert_eq!(unread("worker a, s-1 a, s-2 a end, s-3 - < s-1"), (0, 0), "held, over, and not to be read yet");
+    assert_eq!(unread("worker a, worker b silent, s-1 -, s-2 b silent, s-3 a"), (2, 12));
+}
+
 fn successors_of(leaving: &str, leases: &[&str], fixture: &str) -> Vec<String> {
     let leases: BTreeSet<LeaseKey> = leases.iter().map(|lease| key(lease)).collect();
     let fleet = view(fixture);
