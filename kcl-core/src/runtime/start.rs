@@ -1,5 +1,6 @@
 //! Makes a worker ready, in order.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,12 +23,15 @@ pub(crate) struct Started {
 /// until the start time-out is over; what is wrong fails at once.
 pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError> {
     let begun = context.clock.now();
-    let mut retry = StartRetry { context, until: begun + context.settings.start_timeout, failures: 0 };
+    let until = begun + context.settings.start_timeout;
+    let mut retry = StartRetry { context, until, failures: 0, told: String::new() };
     loop {
         match context.leases.start().await {
             Ok(()) => break,
             Err(StoreStartError::Store(error)) if error.is_retryable() && retry.pause().await => {
-                tracing::warn!(%error, "the lease table is not ready yet; it is tried again");
+                if retry.is_news(&error) {
+                    tracing::warn!(%error, "the lease table is not ready yet; it is tried again");
+                }
             }
             Err(StoreStartError::Store(error)) => return Err(WorkerError::store("opening the lease table", error)),
             Err(error) => return Err(WorkerError::LeaseTable(error)),
@@ -51,7 +55,9 @@ pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError
         match result {
             Ok(()) => return Ok(started),
             Err(error) if is_retryable(&error) && retry.pause().await => {
-                tracing::warn!(%error, "the worker cannot start yet; it is tried again");
+                if retry.is_news(&error) {
+                    tracing::warn!(%error, "the worker cannot start yet; it is tried again");
+                }
             }
             Err(error) => {
                 if joined {
@@ -97,9 +103,19 @@ struct StartRetry<'a> {
     context: &'a Context,
     until: Moment,
     failures: u32,
+    /// The error that was logged last.
+    told: String,
 }
 
 impl StartRetry<'_> {
+    /// Whether an error is another one than the last: each is logged once, not with every attempt.
+    fn is_news(&mut self, error: &impl fmt::Display) -> bool {
+        let text = error.to_string();
+        let news = text != self.told;
+        self.told = text;
+        news
+    }
+
     /// Waits before the next attempt; false if the time is over.
     async fn pause(&mut self) -> bool {
         self.failures += 1;

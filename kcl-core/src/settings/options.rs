@@ -152,10 +152,12 @@ options! {
     /// Store the position early after this many bytes of records, per shard. Default: no such limit. At least 1.
     checkpoint_max_bytes: Bytes, "KCL_CHECKPOINT_MAX_BYTES", impl Into<Bytes>, |bytes| Ok::<_, String>(bytes.into());
 
-    /// How long a worker that stops, or gives a shard away, lets a running handler finish: `20s` by default, at most
-    /// 10 min. Then the handler is cancelled; its records are delivered again elsewhere. It must lie below the time that
-    /// your platform grants between SIGTERM and SIGKILL. Raised, a stop may take longer, and other workers wait as long
-    /// for the shard.
+    /// How long a worker that stops lets a running handler finish: `20s` by default, at most 10 min. Then the handler is
+    /// cancelled; its records are delivered again elsewhere. It must lie below the time that your platform grants between
+    /// SIGTERM and SIGKILL. Raised, a stop may take longer, and other workers wait as long for the shard.
+    ///
+    /// A shard that is begun anew, or given away, because it does not get on has the same time. A shard that the leader asks
+    /// for has [`Timings::hand_off`](crate::settings::Timings::hand_off), 30 s, in every fleet: others count on it.
     drain_timeout: Duration, "KCL_DRAIN_TIMEOUT", Duration, |time| Ok::<_, String>(time);
 
     /// How leases are spread over the workers: `count` (default) gives each as many as the others, floor or ceil of the
