@@ -16,8 +16,8 @@
 
 mod broken;
 mod checker;
-mod clock;
-mod executor;
+pub(crate) mod clock;
+pub(crate) mod executor;
 mod fabric;
 mod fault;
 mod fleet;
@@ -32,8 +32,8 @@ mod script;
 mod source;
 mod store;
 mod stream;
-mod table;
-mod timeline;
+pub(crate) mod table;
+pub(crate) mod timeline;
 mod trace;
 
 pub use broken::Variant;
