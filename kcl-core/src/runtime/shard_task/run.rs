@@ -66,6 +66,8 @@ impl ShardRun {
         let settings = MachineSettings {
             parent_interval: context.settings.timings.inbox,
             backoff: RETRY,
+            // As often as the lease is renewed, which the table takes when it is back.
+            table_backoff: Backoff { most: context.settings.timings.renewal, ..RETRY },
             queue: QUEUE,
             hash_range: row.hash_range,
             corrupt_aggregates: context.settings.corrupt_aggregates,

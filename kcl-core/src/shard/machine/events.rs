@@ -36,7 +36,10 @@ impl ShardMachine {
                 self.fetch_after = now;
             }
             Ok(false) => self.fetch_after = now + self.settings.parent_interval,
-            Err(error) => self.fetch_failed("reading the rows of its parents", error, now, random),
+            Err(error) => {
+                self.fetch_failed("reading the rows of its parents", error, now, random);
+                self.fetch_after = now + self.settings.table_backoff.delay(self.fetch_failures, random);
+            }
         }
     }
 
@@ -182,6 +185,7 @@ impl ShardMachine {
     pub(crate) fn handle_end_failed(&mut self, error: String, now: Moment, random: u64) {
         self.farewell = Farewell::NotYet;
         self.failed("writing the end of the shard", error, now, random);
+        self.callback_after = now + self.settings.table_backoff.delay(self.failures, random);
     }
 
     /// The records that the stored checkpoint does not cover. A tenure resumes *at* the record of its checkpoint, since

@@ -157,8 +157,10 @@ enum Farewell {
 pub(crate) struct MachineSettings {
     /// How often parents are looked at while waiting for them.
     pub(crate) parent_interval: Duration,
-    /// Delays between failed attempts.
+    /// Delays between failed attempts of user code and of fetches.
     pub(crate) backoff: Backoff,
+    /// Delays between failed looks at other rows of the table, without which a shard can neither begin nor end.
+    pub(crate) table_backoff: Backoff,
     /// How many fetched batches may wait for the handler.
     pub(crate) queue: usize,
     /// The hash keys of the shard, if known: user records of aggregates outside of it are left out.

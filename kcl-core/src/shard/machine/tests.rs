@@ -17,6 +17,7 @@ fn settings() -> MachineSettings {
     MachineSettings {
         parent_interval: Duration::from_secs(1),
         backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(30) },
+        table_backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(3) },
         queue: 1,
         hash_range: None,
         corrupt_aggregates: CorruptAggregates::Stop,
@@ -143,6 +144,39 @@ fn a_handler_that_does_not_finish_in_time_is_cancelled_and_its_records_are_not_d
     machine.callback_cancelled();
     assert!(matches!(machine.poll_action(millis(1_000)), Some(Action::Release)));
     assert_eq!(machine.safe(), None);
+}
+
+#[test]
+fn after_a_long_outage_of_the_table_parents_are_looked_at_soon() {
+    let mut machine = ShardMachine::new(settings(), None, true, millis(0));
+    let mut now = millis(0);
+    for _ in 0..20 {
+        assert!(matches!(machine.poll_action(now), Some(Action::CheckParents)));
+        machine.handle_parents(Err("no answer".into()), now, u64::MAX);
+        while machine.poll_action(now).is_some() {}
+        let next = machine.poll_timeout().unwrap();
+        assert!(next.since(now) <= Duration::from_secs(3), "{:?}", next.since(now));
+        now = next;
+    }
+}
+
+#[test]
+fn after_a_long_outage_of_the_table_the_end_of_a_shard_is_written_soon() {
+    let mut machine = delivering(1..=1);
+    machine.handle_fetched(nothing(), Some(ShardEnd::with_children(vec![child("shardId-1")])), millis(0));
+    machine.handle_processed(Processed::Completed, millis(0), 0);
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
+    assert!(matches!(machine.poll_action(millis(0)), Some(Action::CallShardEnded { attempt: 1 })));
+    machine.handle_shard_ended(Ok(()), millis(0), 0);
+    let mut now = millis(0);
+    for _ in 0..20 {
+        assert!(matches!(machine.poll_action(now), Some(Action::WriteEnd { .. })));
+        machine.handle_end_failed("no answer".into(), now, u64::MAX);
+        while machine.poll_action(now).is_some() {}
+        let next = machine.poll_timeout().unwrap();
+        assert!(next.since(now) <= Duration::from_secs(3), "{:?}", next.since(now));
+        now = next;
+    }
 }
 
 #[test]
