@@ -43,11 +43,15 @@ impl Machine {
         Moment::from_origin(self.up + duration(elapsed))
     }
 
+    /// How long it really takes until its clock shows that so much time has passed.
+    pub(crate) fn true_span(&self, span: Duration) -> Duration {
+        let rate = MILLION + i128::from(self.drift);
+        duration((nanos(span) * MILLION + rate - 1) / rate)
+    }
+
     /// The first instant of true time at which the machine's clock shows `moment` or more.
     fn true_time(&self, moment: Moment) -> At {
-        let elapsed = nanos(moment.since_origin().saturating_sub(self.up));
-        let rate = MILLION + i128::from(self.drift);
-        duration((elapsed * MILLION + rate - 1) / rate)
+        self.true_span(moment.since_origin().saturating_sub(self.up))
     }
 }
 

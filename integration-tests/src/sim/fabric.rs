@@ -34,6 +34,7 @@ struct State {
     /// For all workers.
     stalled_until: At,
     throttled_until: At,
+    lock_fails_until: At,
     /// When the last request arrives that is on its way.
     quiet_at: At,
     calls: u64,
@@ -59,17 +60,27 @@ impl Fabric {
         (failover, rates, random): (Duration, Rates, fastrand::Rng),
     ) -> Self {
         let (links, none) = (BTreeMap::new(), Duration::ZERO);
-        let state =
-            State { random, rates, links, stalled_until: none, throttled_until: none, quiet_at: none, calls: 0 };
+        let state = State {
+            random,
+            rates,
+            links,
+            stalled_until: none,
+            throttled_until: none,
+            lock_fails_until: none,
+            quiet_at: none,
+            calls: 0,
+        };
         Fabric { table, timeline, recorder, failover, state: Mutex::new(state) }
     }
 
-    /// Nothing goes wrong any more. What is on its way stays there.
+    /// Nothing goes wrong any more, but that scans of one process may hang. What is on its way stays there.
     pub(crate) fn calm(&self) {
         let state = &mut *self.state();
         state.rates = Rates::default();
-        state.links.clear();
-        (state.stalled_until, state.throttled_until) = (Duration::ZERO, Duration::ZERO);
+        for link in state.links.values_mut() {
+            *link = Link { scans_hang_until: link.scans_hang_until, ..Link::default() };
+        }
+        (state.stalled_until, state.throttled_until, state.lock_fails_until) = (At::ZERO, At::ZERO, At::ZERO);
     }
 
     /// Answers nobody for a while.
@@ -82,12 +93,34 @@ impl Fabric {
         self.state().throttled_until = self.timeline.now() + time;
     }
 
+    /// Lets no write of the leader lock through for a while.
+    pub(crate) fn fail_lock(&self, time: Duration) {
+        self.state().lock_fails_until = self.timeline.now() + time;
+    }
+
     /// Loses this share of what a process asks for a while, and of this part of that only the answers.
     pub(crate) fn break_link(&self, process: ProcessId, time: Duration, (loss, answers): (f64, f64)) {
         let until = self.timeline.now() + time;
         let state = &mut *self.state();
         let link = state.links.entry(process).or_default();
         (link.broken_until, link.loss, link.answers) = (until, loss, answers);
+    }
+
+    /// Lets every call of a process take up to this much longer each way, for a while.
+    pub(crate) fn slow_down(&self, process: ProcessId, time: Duration, slowness: Duration) {
+        let until = self.timeline.now() + time;
+        let state = &mut *self.state();
+        let link = state.links.entry(process).or_default();
+        (link.slow_until, link.slowness) = (until, slowness);
+    }
+
+    /// Leaves scans of a process without an answer until then. Of no other one: somebody must be able to look.
+    pub(crate) fn hang_scans(&self, process: Option<ProcessId>, until: At) {
+        let state = &mut *self.state();
+        state.links.values_mut().for_each(|link| link.scans_hang_until = At::ZERO);
+        if let Some(process) = process {
+            state.links.entry(process).or_default().scans_hang_until = until;
+        }
     }
 
     /// When nothing is on its way any more that was sent so far.
@@ -158,6 +191,7 @@ impl Fabric {
         let mut link = state.links.get(&process).cloned().unwrap_or_default();
         link.stalled_until = state.stalled_until;
         link.throttled_until = state.throttled_until;
+        link.lock_fails_until = state.lock_fails_until;
         let fate = link::fate(&mut state.random, &state.rates, &link, request, (now, self.failover));
         state.quiet_at = state.quiet_at.max(now + fate.longest());
         (state.calls, fate)
@@ -194,7 +228,8 @@ impl<R: Answer, F: Fn(&MemoryStore) -> R + Send + Sync + 'static> Call<F> {
             let applied = result.is_applied();
             if reply.send(result).is_ok()
                 && applied
-                && let Request::Update { key, .. } = &self.request
+                && let Request::Update { key, condition, .. } = &self.request
+                && condition.counter.is_some()
             {
                 let (process, sent, key) = (self.process, self.sent, key.clone());
                 self.fabric.recorder.observe(Observation::Confirmed { process, sent, key });

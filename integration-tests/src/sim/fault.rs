@@ -26,7 +26,7 @@ macro_rules! faults {
 }
 
 faults! {
-    /// Some calls to the table take seconds.
+    /// Some calls to the table take seconds, and all calls of a worker, most often the leader, take long for a while.
     Latency = "latency",
     /// Requests to the table vanish.
     LostRequests = "lost-requests",
@@ -44,6 +44,8 @@ faults! {
     Stalls = "stalls",
     /// The table cannot be reached by one worker for a while, or nearly so.
     Partitions = "partitions",
+    /// The leader lock cannot be written for a while.
+    NoLeader = "no-leader",
     /// Scans and queries show what was a moment ago.
     StaleScans = "stale-scans",
     /// A worker stands still for a while.
@@ -56,8 +58,10 @@ faults! {
     WallJumps = "wall-jumps",
     /// Reads and listings of the stream fail, take long, expire, or tell less than there is.
     Reads = "reads",
-    /// User code fails, panics, or takes long.
+    /// User code fails, panics, takes long, or does not come to an end when it is asked to.
     Handlers = "handlers",
+    /// Scans of one worker, most often the leader, or reads of one shard have no answer for long.
+    Hangs = "hangs",
 }
 
 /// Which kinds of faults may happen.
@@ -81,6 +85,12 @@ impl Faults {
     #[must_use]
     pub fn has(&self, fault: Fault) -> bool {
         self.0.contains(&fault)
+    }
+
+    /// How many kinds may happen.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether nothing may go wrong.

@@ -39,6 +39,8 @@ pub(crate) struct Fleet {
     pub(super) writing: bool,
     /// The process whose way to the table was broken last.
     troubled: Option<ProcessId>,
+    /// The process whose scans hang, or did.
+    pub(super) hung: Option<ProcessId>,
 }
 
 pub(super) struct Process {
@@ -81,6 +83,7 @@ impl Fleet {
             next_worker: scenario.workers,
             writing: true,
             troubled: None,
+            hung: None,
             scenario,
         };
         for (at, step) in fleet.scenario.script.clone() {
@@ -164,14 +167,28 @@ impl Fleet {
             // A stream that cannot be changed this way now, stays as it is.
             Step::Split => drop(self.world.stream.reshard(false, MOST_SHARDS)),
             Step::Merge => drop(self.world.stream.reshard(true, MOST_SHARDS)),
+            Step::Entangle { lag, pause } => {
+                if let Ok(Some(child)) = self.world.stream.split_to_merge(lag, MOST_SHARDS) {
+                    self.plan(self.timeline.now() + pause, Step::MergeChild(child));
+                }
+            }
+            Step::MergeChild(child) => drop(self.world.stream.merge_child(child)),
             Step::Break { same, time, loss, answers } => {
                 let before = self.troubled.filter(|process| same && self.processes.contains_key(process));
-                self.troubled = before.or_else(|| self.anyone());
+                self.troubled = before.or_else(|| self.a_holder()).or_else(|| self.anyone());
                 if let Some(process) = self.troubled {
                     self.world.fabric.break_link(process, time, (loss, answers));
                 }
             }
+            Step::Flicker { deaf, well, cut } => {
+                if let Some(process) = self.a_holder() {
+                    self.world.fabric.break_link(process, deaf, (1.0, 1.0));
+                    self.plan(self.timeline.now() + deaf + well, Step::Cut(process, cut));
+                }
+            }
+            Step::Cut(process, time) => self.world.fabric.break_link(process, time, (1.0, 0.0)),
             Step::Stall(time) => self.world.fabric.stall(time),
+            Step::FailLock(time) => self.world.fabric.fail_lock(time),
             Step::Throttle(time) => self.world.fabric.throttle(time),
             Step::Jump(millis) => {
                 if let Some(process) = self.anyone() {
@@ -179,6 +196,20 @@ impl Fleet {
                 }
             }
             Step::FailReads(time) => self.world.stream.fail(time),
+            Step::HangReads(time) => drop(self.world.stream.hang_some(time)),
+            Step::Slow { leader, time, slowness } => {
+                let leads = self.leader().filter(|_| leader);
+                if let Some(process) = leads.or_else(|| self.anyone()) {
+                    self.world.fabric.slow_down(process, time, slowness);
+                }
+            }
+            Step::HangScans { leader, time } => {
+                let leads = self.leader().filter(|_| leader);
+                if let Some(process) = leads.or_else(|| self.anyone()) {
+                    self.hung = Some(process);
+                    self.world.fabric.hang_scans(self.hung, self.timeline.now() + time);
+                }
+            }
             Step::Write => self.write(),
         }
     }
@@ -202,6 +233,25 @@ impl Fleet {
         (!all.is_empty()).then(|| all[self.random.usize(..all.len())])
     }
 
+    fn leader(&self) -> Option<ProcessId> {
+        let leader = self.world.fabric.table.leader()?;
+        self.processes.iter().find(|(_, process)| name(process.worker) == leader).map(|(id, _)| *id)
+    }
+
+    /// Who holds something: what befalls the others shows less.
+    fn a_holder(&mut self) -> Option<ProcessId> {
+        let holders = self.world.fabric.table.holders();
+        let holds = |process: &Process| holders.contains(&name(process.worker));
+        let all: Vec<ProcessId> =
+            self.processes.iter().filter(|(_, process)| holds(process)).map(|(id, _)| *id).collect();
+        (!all.is_empty()).then(|| all[self.random.usize(..all.len())])
+    }
+
+    /// Whether somebody is there who can look at the table, and stays.
+    pub(super) fn somebody_sees(&self) -> bool {
+        self.staying().any(|process| self.hung != Some(process))
+    }
+
     fn start(&mut self, worker: u32) {
         if self.processes.values().any(|process| process.worker == worker) {
             return;
@@ -216,16 +266,18 @@ impl Fleet {
         }
         self.processes.insert(process, Process { worker, stop: stop.clone(), paused: false });
         let seed = self.random.u64(..);
-        self.world.start(Own { process, worker: format!("w{worker}"), machine, seed, settings, stop });
+        let failover = self.scenario.failover;
+        self.world.start(Own { process, worker: name(worker), machine, seed, failover, settings, stop });
     }
 
     /// The machine of a worker; made when the worker first starts.
     fn machine(&mut self, worker: u32) -> Machine {
         let drifts = self.scenario.faults.has(super::fault::Fault::Drift);
-        let drift = match (drifts, self.random.u8(..3)) {
+        // The extremes are what must be endured.
+        let drift = match (drifts, self.random.u8(..8)) {
             (false, _) => 0,
-            (true, 0) => self.scenario.slowest,
-            (true, 1) => self.scenario.slowest + 50_000,
+            (true, 0..3) => self.scenario.slowest,
+            (true, 3..6) => self.scenario.slowest + 50_000,
             (true, _) => self.scenario.slowest + self.random.i64(0..50_000),
         };
         let up = Duration::from_secs(self.random.u64(..100_000));
@@ -278,6 +330,10 @@ impl Fleet {
         }
         Ok(())
     }
+}
+
+fn name(worker: u32) -> String {
+    format!("w{worker}")
 }
 
 /// No stream of a run has more shards open.

@@ -26,6 +26,8 @@ pub(crate) struct Habits {
     pub(crate) fails: f64,
     /// How often a delivery ignores that it was asked to come to an end.
     pub(crate) stubborn: f64,
+    /// How often what is done at the end of a tenure does not come to an end by itself.
+    pub(crate) tarries: f64,
 }
 
 /// All user code of a fleet.
@@ -113,6 +115,10 @@ impl RecordProcessor for Processor {
     }
 
     async fn shutdown_requested(&mut self, _context: &ProcessContext) -> Result<(), BoxError> {
+        if self.handlers.chance(|habits| habits.tarries) {
+            let _until_cut_off = Tarrying::begin(self);
+            std::future::pending::<()>().await;
+        }
         self.handlers.timeline.sleep(self.handlers.time()).await;
         Ok(())
     }
@@ -174,6 +180,26 @@ impl Drop for Delivery {
         if !self.over {
             self.recorder.observe(Observation::Dropped { holder: self.holder });
         }
+    }
+}
+
+/// User code that does not come to an end by itself.
+struct Tarrying {
+    recorder: Recorder,
+    holder: Holder,
+}
+
+impl Tarrying {
+    fn begin(processor: &Processor) -> Self {
+        let (recorder, holder) = (processor.handlers.recorder.clone(), processor.holder);
+        recorder.observe(Observation::Tarries { holder, still: true });
+        Tarrying { recorder, holder }
+    }
+}
+
+impl Drop for Tarrying {
+    fn drop(&mut self) {
+        self.recorder.observe(Observation::Tarries { holder: self.holder, still: false });
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Rates {
 pub(crate) struct Link {
     /// Nothing is answered until then; what was asked meanwhile happens then.
     pub(crate) stalled_until: At,
+    /// The leader lock cannot be written until then.
+    pub(crate) lock_fails_until: At,
     /// Nearly everything is refused until then.
     pub(crate) throttled_until: At,
     /// Most of what is asked until then is lost, one way or the other.
@@ -31,6 +33,11 @@ pub(crate) struct Link {
     /// How much of it, and of how much of that only the answer.
     pub(crate) loss: f64,
     pub(crate) answers: f64,
+    /// Everything takes long until then: up to this much each way.
+    pub(crate) slow_until: At,
+    pub(crate) slowness: Duration,
+    /// Scans are not answered until then.
+    pub(crate) scans_hang_until: At,
 }
 
 /// What becomes of a call.
@@ -71,7 +78,15 @@ pub(crate) fn fate(
     (now, failover): (At, Duration),
 ) -> Fate {
     let stall = link.stalled_until.saturating_sub(now);
-    let (there, back) = (stall + way(random), way(random));
+    let slowness = if now < link.slow_until { link.slowness } else { Duration::ZERO };
+    let mut way = || way(random) + slowness.mul_f64(random.f64());
+    let (there, back) = (stall + way(), way());
+    if now < link.lock_fails_until && request.operation() == Operation::WriteLeader {
+        return Fate::RequestLost { heard: there + back };
+    }
+    if now < link.scans_hang_until && request.operation() == Operation::Scan {
+        return Fate::RequestLost { heard: PATIENCE };
+    }
     if now < link.broken_until && random.f64() < link.loss {
         return lost(random, link.answers, there);
     }

@@ -1,6 +1,7 @@
 //! What can be seen of a run from outside: what the checker is fed with, and the lines of the log.
 
 use std::fmt;
+use std::time::Duration;
 
 use kcl_core::LeaseLostReason;
 use kcl_core::types::{Epoch, FencingToken, Lease, LeaseKey};
@@ -27,8 +28,8 @@ pub(crate) struct Holder {
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Observation {
-    /// A process begins, for a worker of this name.
-    Started { process: ProcessId, worker: String },
+    /// A process begins, for a worker of this name; `term` is what the failover time of its clock takes in truth.
+    Started { process: ProcessId, worker: String, term: Duration },
     /// It stands still.
     Paused { process: ProcessId },
     /// It goes on.
@@ -39,7 +40,7 @@ pub(crate) enum Observation {
     Ended { process: ProcessId, how: String },
     /// A request of this process, sent then, changed a row.
     Written { process: ProcessId, sent: At, key: LeaseKey, before: Option<Box<Lease>>, after: Option<Box<Lease>> },
-    /// The answer that a write of this process took effect has reached it.
+    /// The answer that a write of this process, which shows life, took effect has reached it.
     Confirmed { process: ProcessId, sent: At, key: LeaseKey },
     /// A record arrived in the stream, the `number`th of its key.
     Put { shard: Shard, ordinal: Ordinal, key: u32, number: u64 },
@@ -59,6 +60,8 @@ pub(crate) enum Observation {
     Delivered { holder: Holder, completed: Ordinal, how: &'static str },
     /// A delivery was cut off.
     Dropped { holder: Holder },
+    /// What user code does at the end of a tenure does not come to an end, or was cut off.
+    Tarries { holder: Holder, still: bool },
     /// The worker says that it lost a lease.
     Lost { process: ProcessId, shard: Shard, epoch: Epoch, reason: LeaseLostReason },
     /// From now on nothing goes wrong any more.
@@ -81,7 +84,7 @@ impl fmt::Display for Holder {
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Observation::Started { process, worker } => write!(f, "{process} starts as {worker}"),
+            Observation::Started { process, worker, .. } => write!(f, "{process} starts as {worker}"),
             Observation::Paused { process } => write!(f, "{process} is paused"),
             Observation::Resumed { process } => write!(f, "{process} goes on"),
             Observation::Crashed { process } => write!(f, "{process} crashes"),
@@ -109,6 +112,8 @@ impl fmt::Display for Observation {
                 write!(f, "{holder}: {how}, completed before {completed}")
             }
             Observation::Dropped { holder } => write!(f, "{holder}: delivery dropped"),
+            Observation::Tarries { holder, still: true } => write!(f, "{holder}: does not come to an end"),
+            Observation::Tarries { holder, still: false } => write!(f, "{holder}: is cut off"),
             Observation::Lost { process, shard, epoch, reason } => {
                 write!(f, "{process} {shard} epoch {epoch}: lease lost, {reason}")
             }

@@ -1,11 +1,13 @@
 //! One process: a real worker, from its build to its end.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use kcl_core::types::WorkerId;
 use kcl_core::{Settings, Worker, WorkerError, WorkerEvent, WorkerReport};
 use tokio_util::sync::CancellationToken;
 
-use super::broken::Variant;
+use super::broken::{Kit, Variant};
 use super::clock::Machine;
 use super::executor::{Executor, ProcessId, ProcessSpawner};
 use super::fabric::Fabric;
@@ -38,16 +40,21 @@ pub(crate) struct Own {
     pub(crate) worker: String,
     pub(crate) machine: Machine,
     pub(crate) seed: u64,
+    pub(crate) failover: Duration,
     pub(crate) settings: Settings,
     /// Cancelled to ask it to stop.
     pub(crate) stop: CancellationToken,
 }
 
+/// A holder takes the time a moment before it sends, and clocks that drift show whole nanoseconds.
+const ROUNDING: Duration = Duration::from_millis(2);
+
 impl World {
     /// Starts a process.
     pub(crate) fn start(&self, own: Own) {
         let (world, process) = (self.clone(), own.process);
-        self.recorder.observe(Observation::Started { process, worker: own.worker.clone() });
+        let term = own.machine.true_span(own.failover).saturating_sub(ROUNDING);
+        self.recorder.observe(Observation::Started { process, worker: own.worker.clone(), term });
         let run = async move {
             let outcome = world.run(own).await;
             let how = match &outcome {
@@ -61,10 +68,12 @@ impl World {
     }
 
     async fn run(&self, own: Own) -> Outcome {
-        let Own { process, worker, machine, seed, settings, stop } = own;
+        let Own { process, worker, machine, seed, failover, settings, stop } = own;
         let store = SimStore { fabric: Arc::clone(&self.fabric), process };
         let builder = Worker::builder(settings.or(Settings::new("simulation", STREAM)).worker_id(&worker));
-        let worker = Variant::equip(self.variant, builder, store, machine)
+        let worker = WorkerId::new(worker).expect("the names of a run are in order");
+        let worker = Kit { store, machine, worker, failover }
+            .equip(self.variant, builder)
             .source(SimSource { stream: Arc::clone(&self.stream), process })
             .spawner(ProcessSpawner { executor: self.executor.clone(), process })
             .seed(seed)

@@ -40,8 +40,10 @@ impl Scenario {
     /// The scenario of a seed.
     pub(crate) fn draw(seed: u64, options: &Options) -> Self {
         let random = &mut fastrand::Rng::with_seed(seed ^ 0x5ce9_a110);
-        let failover = Duration::from_secs([2, 3, 4, 4, 6, 10][random.usize(..6)]);
         let faults = choose(random, &options.faults);
+        // The longer, the more exactly scans show when somebody fell silent.
+        let few: &[u64] = if faults == options.faults.only(is_silence) { &[10, 20] } else { &[2, 3, 4, 4, 6, 10, 20] };
+        let failover = Duration::from_secs(few[random.usize(..few.len())]);
         let calm_at = failover.mul_f64(6.0 + random.f64() * 6.0);
         // Small answers where little is written: a reader must be able to catch up.
         let (batch, every) = [(2, 1000), (4, 400), (30, 400), (30, 100), (100, 100)][random.usize(..5)];
@@ -66,11 +68,26 @@ impl Scenario {
     }
 }
 
-/// A subset, so that rare kinds are not always drowned by loud ones; now and then none at all.
+/// A subset, so that rare kinds are not always drowned by loud ones; now and then none at all, and now and then only what
+/// makes holders silent, so that much depends on who waits for whom, and how long.
 fn choose(random: &mut fastrand::Rng, allowed: &Faults) -> Faults {
-    let share = [0.0, 0.15, 0.3, 0.5, 0.5, 0.8][random.usize(..6)];
-    allowed.only(|_| random.f64() < share)
+    match random.u8(..8) {
+        0 => allowed.only(is_silence),
+        1 => allowed.only(|fault| RACES.contains(&fault)),
+        _ => {
+            let share = [0.0, 0.2, 0.4, 0.6, 0.6, 0.8][random.usize(..6)];
+            allowed.only(|_| random.f64() < share)
+        }
+    }
 }
+
+/// Holders fall silent, and clocks disagree on when their time is over.
+fn is_silence(fault: Fault) -> bool {
+    matches!(fault, Fault::Partitions | Fault::Drift)
+}
+
+/// Holders come back when others are about to take what they had.
+const RACES: [Fault; 5] = [Fault::Partitions, Fault::Latency, Fault::StaleScans, Fault::Crashes, Fault::NoLeader];
 
 fn rates(random: &mut fastrand::Rng, faults: &Faults) -> Rates {
     let mut rate = |fault, most: f64| if faults.has(fault) { most * random.f64().powi(2) } else { 0.0 };
@@ -105,6 +122,7 @@ fn habits(random: &mut fastrand::Rng, faults: &Faults, failover: Duration) -> Ha
         slowness: failover.mul_f64(2.0 * random.f64()),
         fails: 0.05 * random.f64(),
         stubborn: random.f64(),
+        tarries: random.f64() * 0.7,
     }
 }
 

@@ -79,6 +79,11 @@ impl ShardReader for Reader {
     async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError> {
         let stream = Arc::clone(&self.stream);
         stream.timeline.sleep(stream.delay()).await;
+        if let Some(shard) = observation::shard_of(self.shard.id().as_str())
+            && stream.hung(shard).await
+        {
+            return Err(ReadError::Unavailable("there was no answer for long (simulated)".into()));
+        }
         let fate = stream.fate();
         let mut fetched = match fate {
             ReadFate::Error => return Err(ReadError::Unavailable("the read failed (simulated)".into())),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kcl_local::{HashKey, LocalKinesis, NewRecord, ServiceError, Settings, ShardDescription, ShardFilter};
+use kcl_local::{HashKey, LocalKinesis, NewRecord, ServiceError, Settings, ShardDescription, ShardFilter, ShardId};
 
 use super::clock::ServiceClock;
 use super::observation::{self, Observation, Shard};
@@ -12,6 +12,9 @@ use super::timeline::{At, Timeline};
 
 /// The name of the stream.
 pub(crate) const STREAM: &str = "orders";
+
+/// Whoever waits for the end of a fault looks this often.
+const STEP: Duration = Duration::from_millis(250);
 
 /// How many keys the writers use.
 const KEYS: u32 = 24;
@@ -34,6 +37,8 @@ struct State {
     /// The shards that the checker knows of, and whether they are closed.
     known: std::collections::BTreeMap<Shard, bool>,
     batch: usize,
+    /// Reads of this shard have no answer until then.
+    hangs: Option<(Shard, At)>,
 }
 
 /// How often reads go wrong.
@@ -67,7 +72,7 @@ impl Stream {
         let kinesis = LocalKinesis::with_settings(Settings::default(), clock);
         kinesis.create_stream(STREAM, shards)?;
         let (written, known) = (vec![0; KEYS as usize], std::collections::BTreeMap::new());
-        let state = State { random, rates, down_until: At::ZERO, written, known, batch };
+        let state = State { random, rates, down_until: At::ZERO, written, known, batch, hangs: None };
         let stream =
             Stream { kinesis, timeline: timeline.clone(), recorder: recorder.clone(), state: Mutex::new(state) };
         stream.tell_shards()?;
@@ -96,14 +101,54 @@ impl Stream {
         let open = self.kinesis.list_shards(STREAM, ShardFilter::AtLatest)?;
         let chosen = self.state().random.usize(..open.len());
         if merge && open.len() > 1 {
-            let mut by_range: Vec<&ShardDescription> = open.iter().collect();
-            by_range.sort_by_key(|shard| shard.hash_range.start);
+            let by_range = self.by_range()?;
             let first = chosen.min(open.len() - 2);
             self.kinesis.merge_shards(STREAM, by_range[first].id, by_range[first + 1].id)?;
         } else if open.len() < most {
             self.kinesis.split_shard_evenly(STREAM, open[chosen].id)?;
         }
         self.tell_shards()
+    }
+
+    /// Splits a shard whose reader is held up for `lag`, as far as anything may go wrong. Yields one of its children, to be
+    /// merged with a shard that its parent does not lead to; nothing if the stream is not of that kind.
+    pub(crate) fn split_to_merge(&self, lag: Option<Duration>, most: usize) -> Result<Option<ShardId>, ServiceError> {
+        let open = self.kinesis.list_shards(STREAM, ShardFilter::AtLatest)?;
+        if open.len() < 2 || open.len() >= most {
+            return Ok(None);
+        }
+        let parent = open[self.state().random.usize(..open.len())].id;
+        if let Some(lag) = lag {
+            self.hang(Shard(parent.0), lag);
+        }
+        self.kinesis.split_shard_evenly(STREAM, parent)?;
+        self.tell_shards()?;
+        let open = self.by_range()?;
+        let child = |shard: &ShardDescription| shard.parent == Some(parent);
+        let first = open.iter().position(child).unwrap_or_default();
+        // The first child has a neighbour before it, or else the second one has one behind it.
+        Ok(open.get(if first > 0 { first } else { first + 1 }).map(|shard| shard.id))
+    }
+
+    /// Merges a child with the neighbour that is not its sibling; not if one of them is closed by now.
+    pub(crate) fn merge_child(&self, child: ShardId) -> Result<(), ServiceError> {
+        let open = self.by_range()?;
+        let Some(at) = open.iter().position(|shard| shard.id == child) else { return Ok(()) };
+        let stranger = |index: Option<usize>| {
+            index.and_then(|index| open.get(index)).filter(|other| other.parent != open[at].parent)
+        };
+        if let Some(other) = stranger(at.checked_sub(1)) {
+            self.kinesis.merge_shards(STREAM, other.id, child)?;
+        } else if let Some(other) = stranger(at.checked_add(1)) {
+            self.kinesis.merge_shards(STREAM, child, other.id)?;
+        }
+        self.tell_shards()
+    }
+
+    fn by_range(&self) -> Result<Vec<ShardDescription>, ServiceError> {
+        let mut open = self.kinesis.list_shards(STREAM, ShardFilter::AtLatest)?;
+        open.sort_by_key(|shard| shard.hash_range.start);
+        Ok(open)
     }
 
     /// Tells the checker of shards that opened or closed.
@@ -125,13 +170,40 @@ impl Stream {
     /// Nothing goes wrong any more.
     pub(crate) fn calm(&self) {
         let state = &mut *self.state();
-        (state.rates, state.down_until) = (ReadRates::default(), At::ZERO);
+        (state.rates, state.down_until, state.hangs) = (ReadRates::default(), At::ZERO, None);
     }
 
     /// Fails all reads for a while.
     pub(crate) fn fail(&self, time: Duration) {
         let until = self.timeline.now() + time;
         self.state().down_until = until;
+    }
+
+    /// Leaves reads of some shard that is open without an answer for a while.
+    pub(crate) fn hang_some(&self, time: Duration) -> Result<(), ServiceError> {
+        let open = self.kinesis.list_shards(STREAM, ShardFilter::AtLatest)?;
+        let chosen = self.state().random.usize(..open.len());
+        self.hang(Shard(open[chosen].id.0), time);
+        Ok(())
+    }
+
+    fn hang(&self, shard: Shard, time: Duration) {
+        self.recorder.note(|| format!("reads of {shard} hang for {time:?}"));
+        let until = self.timeline.now() + time;
+        self.state().hangs = Some((shard, until));
+    }
+
+    /// Waits while reads of the shard have no answer; true if one had none.
+    pub(crate) async fn hung(&self, shard: Shard) -> bool {
+        let hangs = || {
+            let hangs = self.state().hangs;
+            hangs.is_some_and(|(hung, until)| hung == shard && self.timeline.now() < until)
+        };
+        let hung = hangs();
+        while hangs() {
+            self.timeline.sleep(STEP).await;
+        }
+        hung
     }
 
     /// The most records of one answer.

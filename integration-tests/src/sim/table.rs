@@ -1,6 +1,6 @@
 //! The one table of a fleet: a store in memory, what each call changed in it, and how it was a moment ago.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +78,23 @@ impl Table {
             })
             .collect();
         Ok(answer)
+    }
+
+    /// Who leads, as the table says.
+    pub(crate) fn leader(&self) -> Option<String> {
+        self.store.rows().into_iter().find_map(|row| match row {
+            Row::Leader(row) => Some(row.owner.to_string()),
+            _ => None,
+        })
+    }
+
+    /// Who holds something, as the table says.
+    pub(crate) fn holders(&self) -> BTreeSet<String> {
+        let holder = |row| match row {
+            Row::Lease(lease) if !lease.is_ended() => lease.holder().map(ToString::to_string),
+            _ => None,
+        };
+        self.store.rows().into_iter().filter_map(holder).collect()
     }
 
     fn row(&self, key: &str) -> Option<Row> {

@@ -8,16 +8,22 @@ use crate::sim::observation::Ordinal;
 use crate::sim::timeline::At;
 
 impl Checker {
-    /// Shards that could be read and were not, by the one who holds them, since the faults ended; with the reason.
+    /// Shards that could be read and were not, by the one who holds them, since the faults ended; with the reason. Where
+    /// user code does not come to an end, that takes as long as it is given time for.
     pub(crate) fn unread(&self) -> Option<String> {
+        self.unread_where(|state| state.tarrying.is_empty())
+    }
+
+    fn unread_where(&self, counts: impl Fn(&ShardState) -> bool) -> Option<String> {
         let since = self.calm_since.unwrap_or_default();
-        let due = self.shards.iter().filter(|(_, state)| self.is_due(state) && !is_ended(state));
+        let due = self.shards.iter().filter(|(_, state)| self.is_due(state) && !state.has_ended());
+        let due = due.filter(|(_, state)| counts(state));
         due.filter_map(|(shard, state)| Some(format!("{shard} {}", self.not_read(state, since)?))).next()
     }
 
     /// What is not yet as it should be for good, `now`: with this many records on their way.
     pub(crate) fn unsettled(&self, now: At) -> Option<String> {
-        self.unread().or_else(|| self.unfinished(now)).or_else(|| self.uneven())
+        self.unread_where(|_| true).or_else(|| self.unfinished(now)).or_else(|| self.uneven())
     }
 
     /// Records that arrived longer ago than this are completed, and what is complete has ended.
@@ -27,7 +33,7 @@ impl Checker {
             if state.completed < old {
                 return Some(format!("{shard} is completed before {}, but {old} records are old", state.completed));
             }
-            if state.is_done() && self.is_due(state) && !is_ended(state) {
+            if state.is_done() && self.is_due(state) && !state.has_ended() {
                 return Some(format!("{shard} is done but has not ended"));
             }
             if let Some(row) = state.row.as_ref().filter(|row| row.checkpoint_owner.is_some()) {
@@ -41,7 +47,7 @@ impl Checker {
     fn uneven(&self) -> Option<String> {
         let mut counts: BTreeMap<&str, usize> = self.running().map(|(_, worker)| (worker, 0)).collect();
         let mut readable = 0;
-        for state in self.shards.values().filter(|state| self.is_due(state) && !is_ended(state)) {
+        for state in self.shards.values().filter(|state| self.is_due(state) && !state.has_ended()) {
             readable += 1;
             let holder = state.row.as_ref().and_then(|row| row.holder());
             if let Some(count) = holder.and_then(|holder| counts.get_mut(holder.as_str())) {
@@ -62,7 +68,7 @@ impl Checker {
         }
         let behind = |state: &ShardState| {
             let stored = state.row.as_ref().map(|row| super::after(&row.checkpoint));
-            !is_ended(state) && self.is_due(state) && stored != Some(state.completed)
+            !state.has_ended() && self.is_due(state) && stored != Some(state.completed)
         };
         let (shard, state) = self.shards.iter().find(|(_, state)| behind(state))?;
         Some(format!(
@@ -80,7 +86,7 @@ impl Checker {
 
     /// All parents have ended, so it can be read.
     fn is_due(&self, state: &ShardState) -> bool {
-        state.parents.iter().all(|parent| self.shards.get(parent).is_some_and(is_ended))
+        state.parents.iter().all(|parent| self.shards.get(parent).is_some_and(ShardState::has_ended))
     }
 
     fn not_read(&self, state: &ShardState, since: At) -> Option<String> {
@@ -95,11 +101,6 @@ impl Checker {
         let fetched = state.fetched.get(&tenure.process).is_some_and(|at| *at >= since.max(tenure.sent));
         (!fetched).then(|| format!("is held by {} and not read", tenure.process))
     }
-}
-
-/// The row says so, or it was cleaned away after it had said so.
-fn is_ended(state: &ShardState) -> bool {
-    state.stored.as_ref().is_some_and(|stored| stored.is_shard_end())
 }
 
 /// How long a record may take in a calm fleet: a fetch at the tip, and the handler.

@@ -10,8 +10,9 @@ mod liveness;
 mod ownership;
 mod records;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use kcl_core::types::{Checkpoint, Epoch, Lease, LeaseKey};
 
@@ -56,6 +57,8 @@ pub(crate) struct Checker {
 struct ProcessState {
     worker: String,
     life: Life,
+    /// For how long it may act as a holder after it sent a write that was confirmed.
+    term: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,8 @@ struct ShardState {
     newest: Option<(Holder, Option<Ordinal>)>,
     /// Deliveries under way.
     working: BTreeMap<Holder, Ordinal>,
+    /// Tenures whose user code does not come to an end.
+    tarrying: BTreeSet<Holder>,
     /// The last fetch of each process.
     fetched: BTreeMap<ProcessId, At>,
 }
@@ -105,14 +110,16 @@ struct Tenure {
     start: Ordinal,
     /// When a write was sent whose effect the holder has heard of.
     confirmed: At,
+    /// The holder has said that it is over.
+    over: bool,
 }
 
 impl Checker {
     /// Takes in what happened.
     pub(crate) fn observe(&mut self, at: At, observation: &Observation) -> Result<(), Violation> {
         match observation {
-            Observation::Started { process, worker } => {
-                let state = ProcessState { worker: worker.clone(), life: Life::Running };
+            Observation::Started { process, worker, term } => {
+                let state = ProcessState { worker: worker.clone(), life: Life::Running, term: *term };
                 self.processes.insert(*process, state);
                 Ok(())
             }
@@ -120,7 +127,7 @@ impl Checker {
             Observation::Resumed { process } => self.live(*process, Life::Running),
             Observation::Crashed { process } | Observation::Ended { process, .. } => self.live(*process, Life::Gone),
             Observation::Written { process, sent, key, before, after } => match shard_of(key.as_str()) {
-                Some(shard) => self.written((*process, *sent), shard, before.as_deref(), after.as_deref()),
+                Some(shard) => self.written(at, (*process, *sent), shard, (before.as_deref(), after.as_deref())),
                 None => Ok(()),
             },
             Observation::Confirmed { process, sent, key } => {
@@ -157,7 +164,16 @@ impl Checker {
                 self.shard(holder.shard).working.remove(holder);
                 Ok(())
             }
-            Observation::Lost { process, shard, epoch, reason } => self.lost(*process, *shard, *epoch, *reason),
+            Observation::Tarries { holder, still } => {
+                let tarrying = &mut self.shard(holder.shard).tarrying;
+                if *still {
+                    tarrying.insert(*holder)
+                } else {
+                    tarrying.remove(holder)
+                };
+                Ok(())
+            }
+            Observation::Lost { process, shard, epoch, reason } => self.lost(at, *process, *shard, (*epoch, *reason)),
             Observation::Calm => {
                 self.calm_since = Some(at);
                 Ok(())
@@ -187,6 +203,12 @@ impl Checker {
         self.shards.entry(shard).or_default()
     }
 
+    /// Until when a tenure of a process that runs lasts by its own clock, at least.
+    fn lasts_until(&self, tenure: &Tenure) -> Option<At> {
+        let process = self.processes.get(&tenure.process).filter(|process| process.life == Life::Running)?;
+        (!tenure.over).then(|| tenure.confirmed + process.term)
+    }
+
     fn worker(&self, process: ProcessId) -> &str {
         self.processes.get(&process).map_or("", |state| &state.worker)
     }
@@ -196,6 +218,11 @@ impl ShardState {
     /// Everything is in the stream that ever will be, and it is completed.
     fn is_done(&self) -> bool {
         self.closed && self.completed == self.records.len() as Ordinal
+    }
+
+    /// The row says so, or it was cleaned away after it had said so.
+    fn has_ended(&self) -> bool {
+        self.stored.as_ref().is_some_and(Checkpoint::is_shard_end)
     }
 }
 

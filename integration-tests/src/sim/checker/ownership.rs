@@ -18,12 +18,13 @@ impl Checker {
     /// A write took effect.
     pub(super) fn written(
         &mut self,
+        at: At,
         (process, sent): (ProcessId, At),
         shard: Shard,
-        before: Option<&Lease>,
-        now: Option<&Lease>,
+        (before, now): (Option<&Lease>, Option<&Lease>),
     ) -> Result<(), Violation> {
         let worker = self.worker(process).to_owned();
+        self.not_too_early(at, process, shard, (before, now))?;
         let state = self.shard(shard);
         if let Some(now) = now {
             may_store(state, (process, sent), shard, before, now)?;
@@ -41,12 +42,42 @@ impl Checker {
                 sent,
                 start: after(&row.checkpoint),
                 confirmed: sent,
+                over: false,
             });
         }
         state.row = now.cloned();
         match now {
             Some(now) => self.checkpointed(shard, &now.checkpoint),
             None => Ok(()),
+        }
+    }
+
+    /// A lease goes to another one only when its holder has stopped, by its own clock. One that has been asked to hand over
+    /// has its own time, and a process that goes on under the same name takes over at once.
+    fn not_too_early(
+        &self,
+        at: At,
+        process: ProcessId,
+        shard: Shard,
+        (before, now): (Option<&Lease>, Option<&Lease>),
+    ) -> Result<(), Violation> {
+        let (Some(before), Some(now)) = (before, now) else { return Ok(()) };
+        let Some(tenure) = self.shards.get(&shard).and_then(|state| state.tenure.as_ref()) else { return Ok(()) };
+        let holder = self.worker(tenure.process);
+        let ends = !holds(now, holder, tenure.epoch) && holds(before, holder, tenure.epoch);
+        if !ends || before.checkpoint_owner.is_some() || self.worker(process) == holder {
+            return Ok(());
+        }
+        match self.lasts_until(tenure) {
+            Some(end) if at < end => {
+                let (left, row) = ((end - at).as_secs_f64(), row_text(Some(now)));
+                let holder = tenure.process;
+                Err(Violation::new(
+                    P2,
+                    format!("{process} wrote {shard}: {row}, but {holder} may work for {left:.3} s"),
+                ))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -103,12 +134,19 @@ impl Checker {
     /// nothing goes wrong nothing is lost.
     pub(super) fn lost(
         &mut self,
+        at: At,
         process: ProcessId,
         shard: Shard,
-        epoch: Epoch,
-        reason: LeaseLostReason,
+        (epoch, reason): (Epoch, LeaseLostReason),
     ) -> Result<(), Violation> {
         let (undisturbed, worker) = (self.undisturbed, self.worker(process).to_owned());
+        let tenure = self.shards.get(&shard).and_then(|state| state.tenure.as_ref());
+        let tenure = tenure.filter(|it| it.process == process && it.epoch == epoch);
+        let end = tenure.and_then(|tenure| self.lasts_until(tenure));
+        if let Some(tenure) = self.shard(shard).tenure.as_mut().filter(|it| it.process == process && it.epoch == epoch)
+        {
+            tenure.over = true;
+        }
         let row = self.shard(shard).row.as_ref();
         let text = || format!("{process} lost {shard} epoch {epoch} ({reason}), the row is {}", row_text(row));
         if undisturbed {
@@ -117,6 +155,10 @@ impl Checker {
         match reason {
             LeaseLostReason::Taken if row.is_some_and(|row| holds(row, &worker, epoch)) => {
                 Err(Violation::new(P7, text()))
+            }
+            LeaseLostReason::Expired if end.is_some_and(|end| at < end) => {
+                let left = end.unwrap_or_default().saturating_sub(at).as_secs_f64();
+                Err(Violation::new(P7, format!("{}, and had {left:.3} s left", text())))
             }
             LeaseLostReason::Internal => Err(Violation::new("the runtime has no defects", text())),
             _ => Ok(()),

@@ -45,8 +45,8 @@ impl Checker {
     pub(super) fn delivery(&mut self, holder: Holder, first: Ordinal, last: Ordinal) -> Result<(), Violation> {
         self.works_alone(holder)?;
         let parents = self.shard(holder.shard).parents.clone();
-        if let Some(parent) = parents.iter().find(|parent| !self.shard(**parent).is_done()) {
-            return Err(Violation::new(ORDER, format!("{holder} begins before {parent} is done")));
+        if let Some(parent) = parents.iter().find(|parent| !self.shard(**parent).has_ended()) {
+            return Err(Violation::new(ORDER, format!("{holder} begins before {parent} has ended")));
         }
         let state = self.shard(holder.shard);
         let begun = state.tenure.as_ref().filter(|it| it.process == holder.process && it.epoch == holder.epoch);
