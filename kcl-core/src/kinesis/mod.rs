@@ -19,6 +19,7 @@
 //!
 //! `auto` changes between them. A position is a sequence number and not a connection, so a change loses and repeats nothing.
 
+mod allowance;
 mod auto;
 mod clients;
 pub mod codec;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use self::allowance::Turns;
 use self::auto::AutoReader;
 pub use self::clients::KinesisClients;
 #[cfg(feature = "fan-out-connections")]
@@ -69,6 +71,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     calls_in_flight: Semaphore,
     metrics: PollingMetrics,
+    turns: Turns,
     readers: Readers,
     creation_times: CreationTimes,
 }
@@ -155,7 +158,11 @@ impl KinesisSource {
         readers: Readers,
     ) -> Self {
         let creation_times = CreationTimes::default();
-        let shared = Shared { clients, settings, clock, calls_in_flight, metrics, readers, creation_times };
+        let turns = match &readers {
+            Readers::Polling => Turns::new(),
+            Readers::FanOut(fan_out) | Readers::Auto(fan_out) => fan_out.turns.clone(),
+        };
+        let shared = Shared { clients, settings, clock, calls_in_flight, metrics, turns, readers, creation_times };
         KinesisSource { shared: Arc::new(shared) }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::allowance::{Allowance, TooLarge};
 use super::codec::{AnswerTail, Decoded, Hook, Slot};
 use super::convert::Nonsense;
 use super::errors::Fault;
@@ -50,10 +51,18 @@ impl ShardReader for PollingReader {
         let source = self.source.clone();
         // Nobody closes the semaphore; if somebody did, reading would go on unbounded rather than not at all.
         let _slot = source.calls_in_flight.acquire().await.ok();
-        match self.fetch(self.sizes.limit(permit.bytes())).await {
-            Ok(answer) => Ok(self.deliver(answer, permit)),
-            Err(Fault::Throttled(text)) => Ok(self.slow_down(&text, permit)),
-            Err(fault) => Err(self.failed(fault)),
+        let limit = self.sizes.limit(permit.bytes());
+        let allowance = Allowance::new(&source.turns);
+        let waiting = allowance.wait(permit, if limit > 1 { TooLarge::Refuse } else { TooLarge::InTurn });
+        let answer = self.fetch(limit, &allowance).await;
+        // Kept until the permit fits the records.
+        let received = waiting.end();
+        let permit = received.permit;
+        match (answer, received.refused) {
+            (Ok(answer), _) => Ok(self.deliver(answer, permit)),
+            (Err(_), Some(wire)) => Ok(self.ask_for_less(limit, wire, permit)),
+            (Err(Fault::Throttled(text)), None) => Ok(self.slow_down(&text, permit)),
+            (Err(fault), None) => Err(self.failed(fault)),
         }
     }
 }
@@ -76,7 +85,7 @@ impl PollingReader {
             shard,
             position,
             iterator: None,
-            sizes: Sizes::new(),
+            sizes: Sizes::of_polling(),
             failures: 0,
             idle_until: Moment::default(),
             random: fastrand::Rng::with_seed(seed.finish()),
@@ -94,25 +103,25 @@ impl PollingReader {
     }
 
     /// One answer, with a new iterator if it takes one.
-    async fn fetch(&mut self, limit: u16) -> Result<Answer, Fault> {
+    async fn fetch(&mut self, limit: u16, allowance: &Allowance) -> Result<Answer, Fault> {
         // A kept iterator may have expired, or be spoilt in a way the service only calls a bad argument. One that was made
         // a moment ago cannot be mended by making another, so then the fault is told.
         if let Some(kept) = self.iterator.clone() {
-            match self.call(kept, limit).await {
+            match self.call(kept, limit, allowance).await {
                 Err(Fault::Expired(text) | Fault::BadArgument(text)) => self.doubt(&text),
                 answer_or_fault => return answer_or_fault,
             }
         }
         let made = iterator::make(&self.source.clients.control, &self.shard, &self.position).await?;
         self.iterator = Some(made.clone());
-        let answer = self.call(made, limit).await;
+        let answer = self.call(made, limit, allowance).await;
         if let Err(Fault::Expired(text) | Fault::BadArgument(text)) = &answer {
             self.doubt(text);
         }
         answer
     }
 
-    async fn call(&mut self, iterator: String, limit: u16) -> Result<Answer, Fault> {
+    async fn call(&mut self, iterator: String, limit: u16, allowance: &Allowance) -> Result<Answer, Fault> {
         let request = self.source.clients.records.get_records().shard_iterator(iterator).limit(i32::from(limit));
         let request = request.set_stream_arn(self.shard.stream().arn().map(str::to_owned));
         let sent = self.source.clock.now();
@@ -120,7 +129,7 @@ impl PollingReader {
         self.limiter.called(sent);
         let slot = Slot::new();
         let hook = Hook::get_records(Arc::clone(&self.source.clients.codec), slot.clone());
-        let answered = request.customize().interceptor(hook).send().await;
+        let answered = request.customize().interceptor(allowance.clone()).interceptor(hook).send().await;
         let decoded = match (answered, slot.take()) {
             (_, Some(Err(failed))) => Err(failed),
             (Ok(_), Some(Ok(decoded))) => Ok(decoded),
@@ -168,6 +177,21 @@ impl PollingReader {
             share = self.limiter.share(),
             text,
             "reading is throttled"
+        );
+        Fetched::new(RecordBatch::new(Vec::new(), None, permit), None, None)
+    }
+
+    /// The answer was larger than what may be held of it in memory. It was paid for all the same.
+    fn ask_for_less(&mut self, limit: u16, wire: usize, permit: BytePermit) -> Fetched {
+        self.limiter.answered(self.source.clock.now(), wire);
+        self.sizes.too_large(limit, wire);
+        tracing::debug!(
+            stream = %self.shard.stream(),
+            shard_id = %self.shard.id(),
+            limit,
+            wire,
+            permit = permit.bytes(),
+            "an answer is larger than the budget allows; fewer records are asked for"
         );
         Fetched::new(RecordBatch::new(Vec::new(), None, permit), None, None)
     }

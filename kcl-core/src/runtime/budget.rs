@@ -70,7 +70,7 @@ impl ShardBudget {
         loop {
             // Registered before looking, so that what is given back in between wakes us.
             let freed = self.account.shared.freed.notified();
-            if let Some(bytes) = self.account.try_take(demand) {
+            if let Some(bytes) = self.account.grant(demand) {
                 return BytePermit::new(bytes, Arc::clone(&self.account) as Arc<dyn ByteAccount>);
             }
             freed.await;
@@ -89,19 +89,40 @@ impl Drop for ShardBudget {
 }
 
 impl ShardAccount {
-    fn try_take(&self, demand: usize) -> Option<usize> {
+    /// Up to `demand` bytes: all that fits, or the fair share at most for a shard that holds nothing.
+    fn grant(&self, demand: usize) -> Option<usize> {
+        self.take(|holdings| {
+            let bytes = demand.min(holdings.share);
+            (holdings.mine == 0 || holdings.have_room(bytes)).then_some(bytes)
+        })
+    }
+
+    /// Takes what `decide` says.
+    fn take(&self, decide: impl FnOnce(&Holdings) -> Option<usize>) -> Option<usize> {
         let mut state = self.shared.state();
         let mut mine = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = (self.shared.total / state.shards.max(1)).max(LEAST_SHARE);
-        let bytes = demand.min(share);
-        let fits = state.used.saturating_add(bytes) <= self.shared.total && mine.saturating_add(bytes) <= share;
-        if *mine > 0 && !fits {
-            return None;
-        }
-        state.used += bytes;
-        *mine += bytes;
+        let total = self.shared.total;
+        let share = (total / state.shards.max(1)).max(LEAST_SHARE);
+        let bytes = decide(&Holdings { total, share, used: state.used, mine: *mine })?;
+        state.used = state.used.saturating_add(bytes);
+        *mine = mine.saturating_add(bytes);
         self.shared.changed(state.used);
         Some(bytes)
+    }
+}
+
+/// How a shard stands among the others.
+struct Holdings {
+    total: usize,
+    share: usize,
+    /// By all shards.
+    used: usize,
+    mine: usize,
+}
+
+impl Holdings {
+    fn have_room(&self, bytes: usize) -> bool {
+        self.used.saturating_add(bytes) <= self.total && self.mine.saturating_add(bytes) <= self.share
     }
 }
 
@@ -117,11 +138,11 @@ impl ByteAccount for ShardAccount {
     }
 
     fn overdraw(&self, bytes: usize) {
-        let mut state = self.shared.state();
-        state.used = state.used.saturating_add(bytes);
-        let mut mine = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        *mine = mine.saturating_add(bytes);
-        self.shared.changed(state.used);
+        let _whatever_it_is = self.take(|_| Some(bytes));
+    }
+
+    fn try_take(&self, bytes: usize) -> bool {
+        self.take(|holdings| holdings.have_room(bytes).then_some(bytes)).is_some()
     }
 }
 
@@ -155,6 +176,22 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         held.resize(MIB / 2);
         assert_eq!(waiting.as_mut().now_or_never().map(|permit| permit.bytes()), Some(MIB / 2));
+    }
+
+    #[test]
+    fn a_permit_grows_within_the_share_and_no_further() {
+        let budget = ByteBudget::new(4 * MIB, Gauge::noop());
+        let (shard, _other) = (budget.shard(), budget.shard());
+        let mut held = shard.acquire(MIB).now_or_never().unwrap();
+        assert!(held.grow(MIB / 2) && held.bytes() == MIB, "it is there already");
+        assert!(held.grow(2 * MIB) && held.bytes() == 2 * MIB, "the fair share of two");
+        assert!(!held.grow(2 * MIB + 1) && held.bytes() == 2 * MIB);
+        drop(held);
+        let mut first = shard.acquire(2 * MIB).now_or_never().expect("all of it came back");
+        first.resize(MIB);
+        let mut second = shard.acquire(MIB / 2).now_or_never().unwrap();
+        assert!(!second.grow(MIB + 1), "the share counts what the shard holds besides");
+        assert!(second.grow(MIB));
     }
 
     #[test]

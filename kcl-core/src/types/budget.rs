@@ -9,6 +9,11 @@ pub trait ByteAccount: Send + Sync {
     fn give_back(&self, bytes: usize);
     /// `bytes` more are in use than were asked for: a response was larger than foreseen.
     fn overdraw(&self, bytes: usize);
+    /// Takes `bytes` more if there is room for them; otherwise nothing changes. An account that cannot say has no room.
+    fn try_take(&self, bytes: usize) -> bool {
+        let _cannot_say = bytes;
+        false
+    }
 }
 
 /// The right to hold up to [`bytes`](BytePermit::bytes) in memory. Dropping it gives them back.
@@ -34,6 +39,18 @@ impl BytePermit {
     /// How many bytes may be held.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Raises the permit to `bytes` if it is not there yet and its account has room. Whether it is there now.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        if self.bytes >= bytes {
+            return true;
+        }
+        let granted = self.account.as_ref().is_none_or(|account| account.try_take(bytes - self.bytes));
+        if granted {
+            self.bytes = bytes;
+        }
+        granted
     }
 
     /// A permit over `bytes` more of the same account, which may overdraw it.

@@ -12,7 +12,7 @@ use kcl_core::kinesis::{FanOutConnections, TrustAnchors};
 use kcl_core::ports::{SystemClock, TokioSpawner};
 
 /// Where the certificates are.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct TrustFlags {
     /// Trust servers that the certificates in this file vouch for, in PEM, and no others. Without it the file that AWS_CA_BUNDLE
     /// names, else what the system trusts

@@ -26,6 +26,7 @@ use self::pace::Pace;
 pub(crate) use self::reader::FanOutReader;
 use self::told::Told;
 use super::KinesisClients;
+use super::allowance::Turns;
 use super::codec::Codec;
 use crate::ports::Clock;
 use crate::types::{ConsumerId, Moment};
@@ -38,6 +39,7 @@ pub(crate) struct FanOut {
     pub(crate) told: Told,
     client: Client,
     codec: Arc<dyn Codec>,
+    pub(super) turns: Turns,
     pace: Mutex<Pace>,
 }
 
@@ -55,6 +57,7 @@ impl FanOut {
             told: Told::new(labels),
             client: clients.subscriptions.clone(),
             codec: Arc::clone(&clients.codec),
+            turns: Turns::new(),
             pace: Mutex::default(),
         }
     }

@@ -12,6 +12,7 @@ use aws_smithy_types::DateTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::super::allowance::{Allowance, TooLarge};
 use super::super::codec::{Decoded, EventTail, Hook, Outcome, Slot};
 use super::super::convert::{self, Nonsense};
 use super::super::errors::Fault;
@@ -39,6 +40,8 @@ pub(crate) struct FanOutReader {
     place: Option<Moment>,
     /// The end that the last event spoke of although it named a place to go on from.
     promised: Option<ShardEnd>,
+    /// What an event may take up.
+    allowance: Allowance,
     sizes: Sizes,
     random: fastrand::Rng,
     told: SubscriptionTold,
@@ -86,7 +89,13 @@ impl ShardReader for FanOutReader {
     }
 
     async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError> {
-        match self.step().await? {
+        let allowance = self.allowance.clone();
+        let waiting = allowance.wait(permit, TooLarge::InTurn);
+        let step = self.step().await?;
+        // Kept until the permit fits the records.
+        let received = waiting.end();
+        let permit = received.permit;
+        match step {
             Step::Event(event) => self.deliver(event, permit),
             Step::End(end) => {
                 self.line = Line::AtEnd;
@@ -117,6 +126,7 @@ impl FanOutReader {
         (&shard, shared.clock.now()).hash(&mut seed);
         FanOutReader {
             told: shared.told.of(&shard),
+            allowance: Allowance::new(&shared.turns),
             shared,
             shard,
             position,
@@ -125,7 +135,7 @@ impl FanOutReader {
             consumer: None,
             place: None,
             promised: None,
-            sizes: Sizes::new(),
+            sizes: Sizes::of_fan_out(),
             random: fastrand::Rng::with_seed(seed.finish()),
         }
     }
@@ -202,7 +212,8 @@ impl FanOutReader {
         let request = request.consumer_arn(&*consumer).shard_id(self.shard.id().as_str());
         let request = request.set_starting_position(Some(starting_position(&self.position)));
         let decoded = Slot::new();
-        let request = request.customize().interceptor(Hook::events(self.shared.codec.clone(), decoded.clone()));
+        let request = request.customize().interceptor(self.allowance.clone());
+        let request = request.interceptor(Hook::events(self.shared.codec.clone(), decoded.clone()));
         let answer = async move {
             let output = request.send().await.map_err(|error| Fault::of(&error))?;
             Ok(Box::new(Feed { output, decoded }))
@@ -238,6 +249,7 @@ impl FanOutReader {
         let Line::Open(feed) = &mut self.line else { return Ok(None) };
         let clock = &self.shared.clock;
         let until = self.subscription.listen(clock.now());
+        self.allowance.listen();
         let received = tokio::select! {
             biased;
             received = feed.output.event_stream.recv() => Some(received),
@@ -262,6 +274,10 @@ impl FanOutReader {
             Some(Err(error)) => {
                 let fault = Fault::of_events(&error);
                 self.failed(breakage(&fault), now, fault).map(Some)
+            }
+            None if self.allowance.is_receiving() => {
+                self.subscription.heard(now);
+                Ok(None)
             }
             None => {
                 let fault = Fault::Unavailable(format!("no event within {LIVENESS:?}, not even an empty one"));

@@ -1,5 +1,6 @@
 //! Tests over the real SDK and the real wire format, with a fake server inside the process.
 
+mod allowance;
 mod clients;
 mod clock;
 mod decoding;

@@ -1,0 +1,277 @@
+//! What one answer may take up: its bytes are counted before they are read, and belong to the permit of whoever asked.
+//!
+//! Nobody knows how large an answer is before it begins to come. One that is larger than its permit
+//!
+//! - takes more from the budget, if the shard's share has room;
+//! - is refused otherwise, and asked for again in smaller parts, if that is possible;
+//! - is received all the same if not, but only one such answer at a time, and the budget is overdrawn by it.
+//!
+//! What is not read meanwhile stays with the server, in the sockets, and in the bounded window of its connection.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use aws_sdk_kinesis::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kinesis::error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::PollSemaphore;
+
+use crate::types::BytePermit;
+
+/// The answers that overdraw the budget take turns.
+#[derive(Debug, Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Turns(Arc::new(Semaphore::new(1)))
+    }
+}
+
+/// What the answer of a call may take up. Given to the call as an interceptor; clones are the same allowance.
+#[derive(Debug, Clone)]
+pub(super) struct Allowance {
+    state: Arc<Mutex<State>>,
+    turns: Turns,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of whoever waits for the answer. While nobody does, nothing is read.
+    permit: Option<BytePermit>,
+    too_large: TooLarge,
+    /// Bytes of the answer, or of the event, that were read or are about to be.
+    wire: usize,
+    /// The answer was refused, and has so many bytes at least.
+    refused: Option<usize>,
+    turn: Option<OwnedSemaphorePermit>,
+    waits_for_turn: bool,
+    /// Something came since somebody began to listen.
+    came: bool,
+}
+
+/// What is done with an answer that is larger than its share has room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum TooLarge {
+    /// It is received when it is its turn.
+    #[default]
+    InTurn,
+    Refuse,
+}
+
+/// A wait for an answer. When it ends, or is dropped, the permit comes back.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a Allowance);
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(super) struct Received {
+    /// It covers what was received and has to be made to fit what is left of it.
+    pub(super) permit: BytePermit,
+    /// The answer was refused, and has so many bytes at least.
+    pub(super) refused: Option<usize>,
+    /// Until what was received fits its permit, no other answer overdraws the budget.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Allowance {
+    pub(super) fn new(turns: &Turns) -> Self {
+        Allowance { state: Arc::default(), turns: turns.clone() }
+    }
+
+    /// Lets an answer be received on this permit.
+    pub(super) fn wait(&self, permit: BytePermit, too_large: TooLarge) -> Waiting<'_> {
+        let mut state = self.state();
+        (state.permit, state.too_large) = (Some(permit), too_large);
+        Waiting(self)
+    }
+
+    /// From now on somebody listens.
+    pub(super) fn listen(&self) {
+        self.state().came = false;
+    }
+
+    /// Whether something has come since then, or waits for its turn. A large event takes its time over a slow line:
+    /// then the service is not silent, although no event is complete.
+    pub(super) fn is_receiving(&self) -> bool {
+        let state = self.state();
+        state.came || state.waits_for_turn
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting<'_> {
+    /// The answer, or the event, is complete; what follows is counted anew.
+    pub(super) fn end(self) -> Received {
+        let mut state = self.0.state();
+        (state.wire, state.waits_for_turn) = (0, false);
+        let permit = state.permit.take().expect("nobody else takes it");
+        Received { permit, refused: state.refused.take(), _turn: state.turn.take() }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        let returned = (state.permit.take(), state.turn.take());
+        // Giving back wakes others, who may want to look here.
+        drop(state);
+        drop(returned);
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Allowance {
+    fn name(&self) -> &'static str {
+        "Allowance"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.state().wire = 0;
+        let body = context.response_mut().body_mut();
+        let inner = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Counted {
+            inner,
+            allowance: self.clone(),
+            turns: PollSemaphore::new(Arc::clone(&self.turns.0)),
+            next: Next::Unknown,
+        });
+        Ok(())
+    }
+}
+
+/// The body of an answer, of which no more is handed on than is allowed.
+struct Counted {
+    inner: SdkBody,
+    allowance: Allowance,
+    turns: PollSemaphore,
+    next: Next,
+}
+
+/// What is to be counted next.
+enum Next {
+    /// Nothing was read yet.
+    Unknown,
+    /// So much was counted before it was read.
+    Counted(usize),
+    /// Read, and not yet allowed.
+    Piece(Bytes),
+}
+
+/// The answer is larger than what may be taken up.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is larger than what may be held of it in memory")]
+struct Refused;
+
+impl Counted {
+    /// Counts so many bytes more, as soon as they are allowed.
+    fn poll_count(&mut self, context: &mut Context<'_>, bytes: usize) -> Poll<Result<(), Refused>> {
+        let mut state = self.allowance.state();
+        let wire = state.wire.saturating_add(bytes);
+        let peak = wire.saturating_mul(PEAK_OF_WIRE);
+        let (too_large, has_turn) = (state.too_large, state.turn.is_some());
+        // Without a permit nobody waits: it is the beginning of an answer, which is small.
+        if let Some(permit) = &mut state.permit
+            && !permit.grow(peak)
+        {
+            match too_large {
+                TooLarge::Refuse => {
+                    state.refused = Some(wire);
+                    return Poll::Ready(Err(Refused));
+                }
+                TooLarge::InTurn if has_turn => permit.resize(peak),
+                TooLarge::InTurn => {
+                    state.waits_for_turn = true;
+                    let Poll::Ready(turn) = self.turns.poll_acquire(context) else { return Poll::Pending };
+                    state.waits_for_turn = false;
+                    state.turn = turn;
+                    if let Some(permit) = &mut state.permit {
+                        permit.resize(peak);
+                    }
+                }
+            }
+        }
+        (state.wire, state.came) = (wire, true);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        loop {
+            match &mut this.next {
+                Next::Unknown => {
+                    // If the length is known, all of it is counted before any of it is read.
+                    let length = usize::try_from(this.inner.size_hint().lower()).unwrap_or(usize::MAX);
+                    ready!(this.poll_count(context, length))?;
+                    this.next = Next::Counted(length);
+                }
+                Next::Counted(left) => {
+                    let piece = match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+                        Some(Ok(frame)) => match frame.into_data() {
+                            Ok(piece) => piece,
+                            Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                        },
+                        other => return Poll::Ready(other),
+                    };
+                    if piece.len() <= *left {
+                        *left -= piece.len();
+                        return Poll::Ready(Some(Ok(Frame::data(piece))));
+                    }
+                    this.next = Next::Piece(piece);
+                }
+                Next::Piece(piece) => {
+                    // A piece is a view of what was read: this counts up.
+                    let piece = piece.clone();
+                    ready!(this.poll_count(context, piece.len()))?;
+                    this.next = Next::Counted(0);
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !matches!(self.next, Next::Piece(_)) && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.next {
+            Next::Piece(piece) => {
+                let (mut hint, inner, piece) = (SizeHint::new(), self.inner.size_hint(), piece.len() as u64);
+                hint.set_lower(inner.lower() + piece);
+                hint
+            }
+            Next::Unknown | Next::Counted(_) => self.inner.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counted").finish_non_exhaustive()
+    }
+}
+
+/// What an answer takes while it is received, in bytes for each byte on the wire: the body in the pieces in which it came, the
+/// body in one piece, and the records, which without base64 are smaller.
+const PEAK_OF_WIRE: usize = 3;
