@@ -25,6 +25,8 @@ pub const STALLED: &str = "kcl_shard_stalled";
 pub const OUTSIDE_SHARD: &str = "kcl_records_outside_shard_total";
 /// Aggregates that could not be opened and were delivered as they came.
 pub const CORRUPT_AGGREGATES: &str = "kcl_corrupt_aggregates_total";
+/// Checkpoints whose record the stream no longer kept when reading was to go on there: what came after it may be lost.
+pub const DATA_LOSSES: &str = "kcl_data_losses_total";
 /// Shard tasks that did not get on and were started anew, by reason.
 pub const SHARD_RESTARTS: &str = "kcl_shard_restarts_total";
 /// Waits of a shard that took longer than is healthy: a slow handler, memory that slow handlers hold.
@@ -62,6 +64,7 @@ pub const READER_CHANGES: &str = "kcl_reader_changes_total";
 pub(crate) fn describe() {
     describe_counter!(RECORDS, Unit::Count, "Records that were completed.");
     describe_counter!(RECORD_BYTES, Unit::Bytes, "Bytes of user data in completed records.");
+    describe_counter!(DATA_LOSSES, Unit::Count, "Checkpoints whose record the stream no longer kept.");
     describe_counter!(DELIVERIES, Unit::Count, "Deliveries to the handler, repeated ones included.");
     describe_counter!(DELIVERY_FAILURES, Unit::Count, "Deliveries that failed; their records are delivered again.");
     describe_histogram!(HANDLER_TIME, Unit::Seconds, "Time the handler took for one delivery.");
@@ -152,6 +155,7 @@ pub(crate) struct ShardMetrics {
     pub(crate) slow_waits: Counter,
     pub(crate) outside_shard: Counter,
     pub(crate) corrupt_aggregates: Counter,
+    pub(crate) data_losses: Counter,
     labels: [(&'static str, String); 4],
 }
 
@@ -175,6 +179,7 @@ impl ShardMetrics {
             slow_waits: metrics::counter!(SLOW_WAITS, &labels),
             outside_shard: metrics::counter!(OUTSIDE_SHARD, &labels),
             corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, &labels),
+            data_losses: metrics::counter!(DATA_LOSSES, &labels),
             labels,
         }
     }

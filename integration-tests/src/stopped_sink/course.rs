@@ -128,7 +128,7 @@ fn environment(course: &Course, scene: &Scene, ca_file: Option<String>) -> Vec<(
         ("KCL_READ_AHEAD_BYTES", course.budget.to_string()),
         // A slow machine is not what is looked at.
         ("KCL_START_TIMEOUT", "25s".to_owned()),
-        ("KCL_FAILOVER_TIME", "30s".to_owned()),
+        ("KCL_FAILOVER_TIME", "120s".to_owned()),
         (SINK, course.stopped.to_string()),
     ];
     environment.extend(ca_file.map(|path| ("AWS_CA_BUNDLE", path)));

@@ -15,8 +15,11 @@ mod virtual_sleep;
 #[allow(dead_code, reason = "others need more of it")]
 mod waiting;
 
+mod applications;
 mod codec;
 mod faults;
+mod matrix;
 mod metrics;
+mod positions;
 mod proxies;
 mod workers;

@@ -23,7 +23,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-use crate::types::BytePermit;
+use crate::ports::Clock;
+use crate::types::{BytePermit, Moment};
 
 /// The answers that overdraw the budget take turns.
 #[derive(Debug, Clone)]
@@ -40,6 +41,7 @@ impl Turns {
 pub(super) struct Allowance {
     state: Arc<Mutex<State>>,
     turns: Turns,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +55,8 @@ struct State {
     refused: Option<usize>,
     turn: Option<OwnedSemaphorePermit>,
     waits_for_turn: bool,
-    /// Something came since somebody began to listen.
-    came: bool,
+    /// When something came last.
+    heard: Moment,
 }
 
 /// What is done with an answer that is larger than its share has room for.
@@ -82,8 +84,8 @@ pub(super) struct Received {
 }
 
 impl Allowance {
-    pub(super) fn new(turns: &Turns) -> Self {
-        Allowance { state: Arc::default(), turns: turns.clone() }
+    pub(super) fn new(turns: &Turns, clock: &Arc<dyn Clock>) -> Self {
+        Allowance { state: Arc::default(), turns: turns.clone(), clock: Arc::clone(clock) }
     }
 
     /// Lets an answer be received on this permit.
@@ -93,16 +95,11 @@ impl Allowance {
         Waiting(self)
     }
 
-    /// From now on somebody listens.
-    pub(super) fn listen(&self) {
-        self.state().came = false;
-    }
-
-    /// Whether something has come since then, or waits for its turn. A large event takes its time over a slow line:
+    /// When something came last: now, if more has come and waits for its turn. A large event takes its time over a slow line;
     /// then the service is not silent, although no event is complete.
-    pub(super) fn is_receiving(&self) -> bool {
+    pub(super) fn heard(&self) -> Moment {
         let state = self.state();
-        state.came || state.waits_for_turn
+        if state.waits_for_turn { self.clock.now() } else { state.heard }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -206,7 +203,7 @@ impl Counted {
                 }
             }
         }
-        (state.wire, state.came) = (wire, true);
+        (state.wire, state.heard) = (wire, self.allowance.clock.now());
         Poll::Ready(Ok(()))
     }
 }

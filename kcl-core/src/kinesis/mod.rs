@@ -29,6 +29,7 @@ mod convert;
 mod created;
 mod errors;
 mod fan_out;
+mod gap;
 mod iterator;
 mod limits;
 mod list;

@@ -10,6 +10,7 @@ use super::allowance::{Allowance, TooLarge};
 use super::codec::{AnswerTail, Decoded, Hook, Slot};
 use super::convert::Nonsense;
 use super::errors::Fault;
+use super::gap::Resumption;
 use super::limits::ReadLimiter;
 use super::sizes::Sizes;
 use super::{Shared, convert, iterator};
@@ -26,6 +27,7 @@ pub(super) struct PollingReader {
     source: Arc<Shared>,
     shard: ShardRef,
     position: Position,
+    resumption: Resumption,
     iterator: Option<String>,
     limiter: ReadLimiter,
     sizes: Sizes,
@@ -52,7 +54,7 @@ impl ShardReader for PollingReader {
         // Nobody closes the semaphore; if somebody did, reading would go on unbounded rather than not at all.
         let _slot = source.calls_in_flight.acquire().await.ok();
         let limit = self.sizes.limit(permit.bytes());
-        let allowance = Allowance::new(&source.turns);
+        let allowance = Allowance::new(&source.turns, &source.clock);
         let waiting = allowance.wait(permit, if limit > 1 { TooLarge::Refuse } else { TooLarge::InTurn });
         let answer = self.fetch(limit, &allowance).await;
         // Kept until the permit fits the records.
@@ -83,6 +85,7 @@ impl PollingReader {
             limiter: ReadLimiter::new(source.settings.read_limit),
             source,
             shard,
+            resumption: Resumption::new(&position),
             position,
             iterator: None,
             sizes: Sizes::of_polling(),
@@ -152,7 +155,7 @@ impl PollingReader {
         let lag = tail.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
         self.failures = 0;
         let count = records.entries().len();
-        self.limiter.answered(sent, records.service_bytes());
+        self.limiter.answered(sent, records.service_bytes(), self.random.u64(..));
         self.sizes.answered(count, records.held_bytes());
         if let Some(last) = records.entries().last() {
             self.position = Position::After(last.sequence.clone());
@@ -164,7 +167,8 @@ impl PollingReader {
         if end.is_some() || at_tip(lag, count, limit) {
             self.idle_until = sent + self.source.settings.idle_interval;
         }
-        Fetched::new(records.finish(lag, permit), lag, end)
+        let data_loss = self.resumption.gap(records.entries());
+        Fetched::new(records.finish(lag, permit), lag, end).with_data_loss(data_loss)
     }
 
     /// Gives the permit back with an empty answer: it must not be held while the throttling is waited out.
@@ -183,7 +187,7 @@ impl PollingReader {
 
     /// The answer was larger than what may be held of it in memory. It was paid for all the same.
     fn ask_for_less(&mut self, limit: u16, wire: usize, permit: BytePermit) -> Fetched {
-        self.limiter.answered(self.source.clock.now(), wire);
+        self.limiter.answered(self.source.clock.now(), wire, self.random.u64(..));
         self.sizes.too_large(limit, wire);
         tracing::debug!(
             stream = %self.shard.stream(),

@@ -18,4 +18,4 @@ pub use processor::{
     ProcessError, RecordProcessor, RecordProcessorFactory, ShardContext,
 };
 pub use spawner::{Spawner, TokioSpawner};
-pub use stream_source::{Fetched, ListedShards, ReadError, ShardReader, SourceError, StreamSource};
+pub use stream_source::{DataLoss, Fetched, ListedShards, ReadError, ShardReader, SourceError, StreamSource};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::types::{BytePermit, Position, RecordBatch, Shard, ShardEnd, ShardRef, StreamId, Timestamp};
+use crate::types::{BytePermit, Position, RecordBatch, SequenceNumber, Shard, ShardEnd, ShardRef, StreamId, Timestamp};
 
 /// Streams: lists shards and opens them for reading.
 ///
@@ -112,13 +112,31 @@ pub struct Fetched {
     pub lag: Option<Duration>,
     /// Present if nothing follows: the shard is closed, and this was its last answer.
     pub end: Option<ShardEnd>,
+    /// Present if the record at which reading was to resume is no longer kept. Told once, with the first records.
+    pub data_loss: Option<DataLoss>,
 }
 
 impl Fetched {
     /// An answer with records.
     pub fn new(batch: RecordBatch, lag: Option<Duration>, end: Option<ShardEnd>) -> Self {
-        Fetched { batch, lag, end }
+        Fetched { batch, lag, end, data_loss: None }
     }
+
+    /// The same, with what was found to be missing before it.
+    #[must_use]
+    pub fn with_data_loss(self, data_loss: Option<DataLoss>) -> Self {
+        Fetched { data_loss, ..self }
+    }
+}
+
+/// The record of a checkpoint is older than what the stream keeps. Records that came after it may be lost: all of them were,
+/// up to `next`. If nothing came for longer than the retention, nothing is lost; nobody can tell the two apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataLoss {
+    /// The last record that was completed.
+    pub checkpoint: SequenceNumber,
+    /// The first record that is still there.
+    pub next: SequenceNumber,
 }
 
 /// Why a stream could not be listed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use crate::ports::LeaseLostReason;
+use crate::ports::{DataLoss, LeaseLostReason};
 use crate::shard::watchdog::RestartReason;
 use crate::types::{Epoch, FencingToken, LeaseKey, ShardRef, WorkerId};
 
@@ -65,6 +65,14 @@ pub enum WorkerEvent {
     ShardRecovered {
         /// The tenure.
         tenure: Arc<ShardTenure>,
+    },
+    /// The record of the checkpoint is no longer kept: the shard was not read for longer than the stream's retention. Reading
+    /// goes on with what is there.
+    DataLoss {
+        /// The tenure.
+        tenure: Arc<ShardTenure>,
+        /// What is missing.
+        loss: DataLoss,
     },
     /// An aggregate that cannot be opened was delivered as one record, as the setting `corrupt_aggregates` asks.
     CorruptAggregate {

@@ -16,6 +16,7 @@ use super::super::allowance::{Allowance, TooLarge};
 use super::super::codec::{Decoded, EventTail, Hook, Outcome, Slot};
 use super::super::convert::{self, Nonsense};
 use super::super::errors::Fault;
+use super::super::gap::Resumption;
 use super::super::sizes::Sizes;
 use super::FanOut;
 use super::events::{self, End};
@@ -32,6 +33,7 @@ pub(crate) struct FanOutReader {
     shared: Arc<FanOut>,
     shard: ShardRef,
     position: Position,
+    resumption: Resumption,
     subscription: Subscription,
     line: Line,
     /// The consumer that subscribes, once it is known.
@@ -126,9 +128,10 @@ impl FanOutReader {
         (&shard, shared.clock.now()).hash(&mut seed);
         FanOutReader {
             told: shared.told.of(&shard),
-            allowance: Allowance::new(&shared.turns),
+            allowance: Allowance::new(&shared.turns, &shared.clock),
             shared,
             shard,
+            resumption: Resumption::new(&position),
             position,
             subscription: Subscription::new(),
             line: Line::Closed,
@@ -249,7 +252,6 @@ impl FanOutReader {
         let Line::Open(feed) = &mut self.line else { return Ok(None) };
         let clock = &self.shared.clock;
         let until = self.subscription.listen(clock.now());
-        self.allowance.listen();
         let received = tokio::select! {
             biased;
             received = feed.output.event_stream.recv() => Some(received),
@@ -275,8 +277,8 @@ impl FanOutReader {
                 let fault = Fault::of_events(&error);
                 self.failed(breakage(&fault), now, fault).map(Some)
             }
-            None if self.allowance.is_receiving() => {
-                self.subscription.heard(now);
+            None if self.allowance.heard() + LIVENESS > now => {
+                self.subscription.receiving(self.allowance.heard());
                 Ok(None)
             }
             None => {
@@ -358,7 +360,9 @@ impl FanOutReader {
                 Some(end)
             }
         };
-        Ok(Fetched::new(brought.records.finish(brought.lag, permit), brought.lag, end))
+        let data_loss = self.resumption.gap(brought.records.entries());
+        let batch = brought.records.finish(brought.lag, permit);
+        Ok(Fetched::new(batch, brought.lag, end).with_data_loss(data_loss))
     }
 }
 

@@ -154,6 +154,11 @@ impl Subscription {
         self.faults = 0;
     }
 
+    /// A part of an event came, at this moment.
+    pub(super) fn receiving(&mut self, at: Moment) {
+        self.heard = self.heard.max(at);
+    }
+
     /// The stream of events ended without an error.
     pub(super) fn ended(&mut self, now: Moment, random: u64) -> Ended {
         if self.age(now).is_some_and(|age| age >= NEARLY_ALL) {

@@ -9,6 +9,7 @@ mod listing;
 mod reading;
 mod robustness;
 mod shard;
+mod sharing;
 
 use std::sync::Arc;
 use std::time::Duration;

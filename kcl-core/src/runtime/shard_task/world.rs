@@ -10,7 +10,7 @@ use super::super::context::Context;
 use super::super::events::WorkerEvent;
 use super::io::{self, FarewellDone, IoDone};
 use super::run::{ShardRun, Unflushed};
-use crate::ports::{LeaseLostReason, ShardReader};
+use crate::ports::{DataLoss, LeaseLostReason, ShardReader};
 use crate::shard::machine::{Action, Report, StopReason};
 use crate::shard::watchdog::Wait;
 use crate::types::{Checkpoint, Lease, Moment, Position, RecordPosition, Timestamp};
@@ -116,6 +116,17 @@ impl ShardRun {
         }
     }
 
+    /// Reading goes on: to stop would lose more, and the records do not come back.
+    fn data_lost(&self, loss: DataLoss) {
+        tracing::error!(
+            checkpoint = %loss.checkpoint,
+            next = %loss.next,
+            "the stream no longer keeps the record of the checkpoint; what came between it and the next one is lost"
+        );
+        self.tenancy.watch.metrics.data_losses.increment(1);
+        self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::DataLoss { tenure, loss });
+    }
+
     /// Waits for one thing to happen and tells the machine. Cancel safe: what is under way stays in its slot.
     pub(super) async fn wait(&mut self) {
         let context = Arc::clone(&self.context);
@@ -197,7 +208,12 @@ impl ShardRun {
             IoDone::Fetched { reader, budget, result } => {
                 self.reader = Some((reader, budget));
                 match result {
-                    Ok(fetched) => self.machine.handle_fetched(fetched.batch, fetched.end, now),
+                    Ok(fetched) => {
+                        if let Some(loss) = fetched.data_loss {
+                            self.data_lost(loss);
+                        }
+                        self.machine.handle_fetched(fetched.batch, fetched.end, now);
+                    }
                     Err(error) => {
                         self.tenancy.watch.metrics.fetch_failures.increment(1);
                         tracing::debug!(%error, "fetch failed; it is tried again");
