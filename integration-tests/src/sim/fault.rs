@@ -58,6 +58,8 @@ faults! {
     WallJumps = "wall-jumps",
     /// Reads and listings of the stream fail, take long, expire, or tell less than there is.
     Reads = "reads",
+    /// Somebody deletes the row of a lease that is held.
+    Deletions = "deletions",
     /// User code fails, panics, takes long, or does not come to an end when it is asked to.
     Handlers = "handlers",
     /// Scans of one worker, most often the leader, or reads of one shard have no answer for long.

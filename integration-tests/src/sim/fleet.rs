@@ -190,6 +190,7 @@ impl Fleet {
             Step::Stall(time) => self.world.fabric.stall(time),
             Step::FailLock(time) => self.world.fabric.fail_lock(time),
             Step::Throttle(time) => self.world.fabric.throttle(time),
+            Step::DeleteRow => self.delete_row(),
             Step::Jump(millis) => {
                 if let Some(process) = self.anyone() {
                     self.machines[&self.processes[&process].worker].jump(millis);
@@ -236,6 +237,14 @@ impl Fleet {
     fn leader(&self) -> Option<ProcessId> {
         let leader = self.world.fabric.table.leader()?;
         self.processes.iter().find(|(_, process)| name(process.worker) == leader).map(|(id, _)| *id)
+    }
+
+    fn delete_row(&mut self) {
+        let Some(holder) = self.a_holder().filter(|process| !self.processes[process].paused) else { return };
+        let held = self.world.fabric.table.held_by(&name(self.processes[&holder].worker));
+        if !held.is_empty() {
+            self.world.fabric.table.delete(&held[self.random.usize(..held.len())]);
+        }
     }
 
     /// Who holds something: what befalls the others shows less.

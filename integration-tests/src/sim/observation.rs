@@ -40,6 +40,8 @@ pub(crate) enum Observation {
     Ended { process: ProcessId, how: String },
     /// A request of this process, sent then, changed a row.
     Written { process: ProcessId, sent: At, key: LeaseKey, before: Option<Box<Lease>>, after: Option<Box<Lease>> },
+    /// A row was deleted by hand.
+    Deleted { key: LeaseKey },
     /// The answer that a write of this process, which shows life, took effect has reached it.
     Confirmed { process: ProcessId, sent: At, key: LeaseKey },
     /// A record arrived in the stream, the `number`th of its key.
@@ -95,6 +97,7 @@ impl fmt::Display for Observation {
                 f.write_str(" -> ")?;
                 RowText(after.as_deref()).fmt(f)
             }
+            Observation::Deleted { key } => write!(f, "somebody deletes {key}"),
             Observation::Confirmed { process, sent, key } => {
                 write!(f, "{process} knows of its write to {key}, sent {:.6}", sent.as_secs_f64())
             }

@@ -44,6 +44,8 @@ pub(crate) enum Step {
     FailLock(Duration),
     /// The table refuses nearly everything.
     Throttle(Duration),
+    /// The row of a lease is deleted whose holder lives.
+    DeleteRow,
     /// A wall clock jumps by this many milliseconds.
     Jump(i64),
     /// Reads fail.
@@ -99,6 +101,9 @@ pub(crate) fn write(random: &mut fastrand::Rng, scenario: &Scenario) -> Vec<(At,
     }
     if scenario.faults.has(Fault::WallJumps) {
         script.some(6, Script::jump);
+    }
+    if scenario.faults.has(Fault::Deletions) {
+        script.some(2, |_| Step::DeleteRow);
     }
     if scenario.faults.has(Fault::Reads) {
         script.some(2, |script| Step::FailReads(script.span(1.0)));

@@ -97,6 +97,29 @@ impl Table {
         self.store.rows().into_iter().filter_map(holder).collect()
     }
 
+    /// The open leases that this worker holds, without those for which a child waits: nothing but the row tells the child
+    /// that its parent is open.
+    pub(crate) fn held_by(&self, worker: &str) -> Vec<LeaseKey> {
+        let lease = |row| match row {
+            Row::Lease(lease) => Some(*lease),
+            _ => None,
+        };
+        let leases: Vec<Lease> = self.store.rows().into_iter().filter_map(lease).collect();
+        let is_waited_for = |key: &LeaseKey| {
+            leases.iter().any(|child| child.parents.iter().any(|parent| child.sibling_key(parent) == *key))
+        };
+        let held = leases.iter().filter(|lease| lease.holder().is_some_and(|holder| holder.as_str() == worker));
+        held.filter(|lease| !lease.is_ended() && !is_waited_for(&lease.key)).map(|lease| lease.key.clone()).collect()
+    }
+
+    /// Somebody deletes a row by hand.
+    pub(crate) fn delete(&self, key: &LeaseKey) {
+        let before = self.store.lease(key);
+        self.store.remove_row(key.as_str());
+        self.remember(key.as_str(), before.map(|lease| Row::Lease(Box::new(lease))));
+        self.recorder.observe(Observation::Deleted { key: key.clone() });
+    }
+
     fn row(&self, key: &str) -> Option<Row> {
         self.store.rows().into_iter().find(|row| key_of(row) == key)
     }

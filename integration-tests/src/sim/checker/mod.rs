@@ -83,6 +83,8 @@ struct ShardState {
     tenure: Option<Tenure>,
     /// The tenure with the highest token that user code has seen, and where it goes on.
     newest: Option<(Holder, Option<Ordinal>)>,
+    /// The row was deleted since that tenure.
+    token_is_gone: bool,
     /// Deliveries under way.
     working: BTreeMap<Holder, Ordinal>,
     /// Tenures whose user code does not come to an end.
@@ -130,6 +132,12 @@ impl Checker {
                 Some(shard) => self.written(at, (*process, *sent), shard, (before.as_deref(), after.as_deref())),
                 None => Ok(()),
             },
+            Observation::Deleted { key } => {
+                if let Some(shard) = shard_of(key.as_str()) {
+                    self.shard(shard).forget_row();
+                }
+                Ok(())
+            }
             Observation::Confirmed { process, sent, key } => {
                 self.confirmed(*process, *sent, key);
                 Ok(())
@@ -215,6 +223,13 @@ impl Checker {
 }
 
 impl ShardState {
+    /// What only the row told is gone: what was stored and not confirmed, how far its counter was, and with a clock that is
+    /// behind the tokens. Its holder goes on until it finds out.
+    fn forget_row(&mut self) {
+        (self.row, self.stored, self.counter) = (None, None, 0);
+        self.token_is_gone = true;
+    }
+
     /// Everything is in the stream that ever will be, and it is completed.
     fn is_done(&self) -> bool {
         self.closed && self.completed == self.records.len() as Ordinal
