@@ -19,15 +19,21 @@ mod rig;
 
 use std::alloc::System;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cap::Cap;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use kcl_core::kinesis::{KinesisClients, KinesisSource};
 use kcl_core::memory::MemoryStore;
-use kcl_core::settings::ReaderKind;
+use kcl_core::ports::{StreamSource, SystemClock};
+use kcl_core::settings::{PollingSettings, ReaderKind};
+use kcl_core::types::{BytePermit, Position, ShardRef};
 
-use canned::{Canned, EmptyAnswers, Load};
+use canned::{Canned, EmptyAnswers, Load, STREAM};
 use report::{Budget, Report};
-use rig::{Tally, on_one_thread, settings, subscribe, worker};
+use rig::{CONSUMER, Tally, on_one_thread, settings, subscribe, worker};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -55,8 +61,11 @@ fn main() -> ExitCode {
     report.title("memory of an idle shard, on the heap");
     for (reader, kib) in [("polling", 4.0), ("fan-out", 6.0)] {
         for shards in &counts {
-            let (plain, framework) = (measured(reader, "plain", *shards), measured(reader, "framework", *shards));
-            report.row(&format!("{reader}, {shards} shards"), "B", plain, framework, Budget::Above(kib * 1024.0));
+            let plain = measured(reader, "plain", *shards);
+            for (side, words) in [("reader", "its reader"), ("worker", "all of a worker")] {
+                let name = format!("{reader}, {shards} shards, {words}");
+                report.row(&name, "B", plain, measured(reader, side, *shards), Budget::Above(kib * 1024.0));
+            }
         }
     }
     report.end()
@@ -76,6 +85,8 @@ fn one_case(reader: &str, side: &str, shards: u32) -> f64 {
         match (reader, side) {
             ("polling", "plain") => plain(&canned, shards, polling).await,
             ("fan-out", "plain") => plain(&canned, shards, fan_out).await,
+            ("polling", "reader") => plain(&canned, shards, reading(polling_source(&canned))).await,
+            ("fan-out", "reader") => plain(&canned, shards, reading(fan_out_source(&canned))).await,
             ("polling", _) => framework(&canned, shards, ReaderKind::Polling).await,
             _ => framework(&canned, shards, ReaderKind::FanOut).await,
         }
@@ -137,6 +148,32 @@ async fn plain<F: Future<Output = ()> + Send + 'static>(
     idle - given_up().await
 }
 
+fn polling_source(canned: &Canned) -> KinesisSource {
+    let mut settings = PollingSettings::default();
+    settings.idle_interval = INTERVAL;
+    KinesisSource::new(KinesisClients::from_client(&canned.client()), settings, Arc::new(SystemClock::new()))
+}
+
+fn fan_out_source(canned: &Canned) -> KinesisSource {
+    let clients = KinesisClients::from_client(&canned.client());
+    KinesisSource::fan_out(clients, CONSUMER.parse().unwrap(), Arc::new(SystemClock::new()))
+}
+
+/// A task that reads a shard as the runtime does, and nothing else.
+fn reading(source: KinesisSource) -> impl Fn(aws_sdk_kinesis::Client, u32) -> BoxFuture<'static, ()> {
+    move |_, shard| {
+        let shard = ShardRef::new(STREAM.parse().unwrap(), format!("shardId-{shard:012}").parse().unwrap());
+        let mut reader = source.open(&shard, Position::TrimHorizon);
+        async move {
+            loop {
+                reader.ready().await;
+                reader.next(BytePermit::unlimited()).await.unwrap();
+            }
+        }
+        .boxed()
+    }
+}
+
 async fn polling(client: aws_sdk_kinesis::Client, _: u32) {
     let mut iterator = Some("0".to_owned());
     loop {
@@ -148,6 +185,6 @@ async fn polling(client: aws_sdk_kinesis::Client, _: u32) {
 }
 
 async fn fan_out(client: aws_sdk_kinesis::Client, shard: u32) {
-    let mut output = Box::pin(subscribe(&client, "consumer", &format!("shardId-{shard:012}"))).await;
+    let mut output = Box::pin(subscribe(&client, CONSUMER, &format!("shardId-{shard:012}"))).await;
     while output.event_stream.recv().await.unwrap().is_some() {}
 }

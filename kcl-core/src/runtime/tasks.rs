@@ -66,8 +66,10 @@ impl Tasks {
         task: impl Future<Output = T> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, String>> {
         let (done, result) = oneshot::channel();
+        // On the heap first: every future around another one has room for it twice.
+        let task = AssertUnwindSafe(task.boxed());
         let task = self.tracker.track_future(async move {
-            let outcome = AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| panic_message(&*panic));
+            let outcome = task.catch_unwind().await.map_err(|panic| panic_message(&*panic));
             let _nobody_waits = done.send(outcome);
         });
         self.spawner.spawn(kind.name(), task.boxed());

@@ -23,7 +23,7 @@ impl Holding {
         match outcome {
             EndOutcome::Applied => {
                 let sent = under_way.sent;
-                let Some((after, ending)) = under_way.end else {
+                let Some((after, ending)) = under_way.end.map(|end| *end) else {
                     debug_assert!(false, "the answer to a transaction that was not sent");
                     return Vec::new();
                 };

@@ -102,7 +102,7 @@ struct UnderWay {
     sent: Moment,
     purpose: Purpose,
     /// What a transaction brings if it is applied, since it does not answer with rows: the lease's own row, and the end.
-    end: Option<(Lease, ShardEnding)>,
+    end: Option<Box<(Lease, ShardEnding)>>,
 }
 
 /// The state of one tenure, from the write that began it to the one that ends it.
@@ -316,7 +316,7 @@ impl Holding {
         let (send, end) = match &self.farewell {
             Some(Farewell::ShardEnd(ending)) if purpose == Purpose::Farewell && ending.has_rows() => {
                 let after = write.change.apply(&self.row);
-                (Write::End(ending.steps(&self.row, write)), Some((after, ending.clone())))
+                (Write::End(ending.steps(&self.row, write)), Some(Box::new((after, ending.clone()))))
             }
             _ => (Write::Row(Box::new(write)), None),
         };

@@ -96,7 +96,8 @@ impl Keeper {
         let holding = Holding::begin(self.context.worker.clone(), row.clone(), sent, timings, interval, spread);
         let shared = SharedTenure::new(holding.tenure(), holding.token(), holding.deadline());
         let scheduled = holding.wake_at();
-        let held = Held { holding, shared: Arc::clone(&shared), scheduled, flushes: Vec::new(), farewell: None };
+        let held =
+            Box::new(Held { holding, shared: Arc::clone(&shared), scheduled, flushes: Vec::new(), farewell: None });
         self.wake.insert((scheduled, row.key.clone()));
         self.tenures.insert(row.key.clone(), held);
         self.count();
@@ -205,7 +206,7 @@ impl Keeper {
         }
     }
 
-    fn forget(&mut self, key: &LeaseKey) -> Option<Held> {
+    fn forget(&mut self, key: &LeaseKey) -> Option<Box<Held>> {
         let held = self.tenures.remove(key)?;
         self.wake.remove(&(held.scheduled, key.clone()));
         self.outbox.remove(key);

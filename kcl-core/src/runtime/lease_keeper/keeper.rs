@@ -39,7 +39,8 @@ pub(super) struct Beginning {
 
 pub(super) struct Keeper {
     pub(super) context: Arc<Context>,
-    pub(super) tenures: BTreeMap<LeaseKey, Held>,
+    /// On the heap one by one: nodes of the tree are half empty.
+    pub(super) tenures: BTreeMap<LeaseKey, Box<Held>>,
     /// When each tenure wants to be looked at again.
     pub(super) wake: BTreeSet<(Moment, LeaseKey)>,
     /// The leases for which a write is due.
@@ -140,7 +141,7 @@ impl Keeper {
     }
 
     pub(super) fn current(&mut self, tenure: &Tenure) -> Option<&mut Held> {
-        self.tenures.get_mut(&tenure.lease).filter(|held| held.shared.tenure == *tenure)
+        self.tenures.get_mut(&tenure.lease).map(|held| &mut **held).filter(|held| held.shared.tenure == *tenure)
     }
 
     fn begin(&mut self, key: LeaseKey, write: Box<LeaseWrite>, reply: BeginReply, now: Moment) {

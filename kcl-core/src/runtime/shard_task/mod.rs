@@ -35,7 +35,7 @@ pub(crate) struct Tenancy {
 /// One shard in one tenure.
 pub(crate) struct ShardTask {
     tenancy: Arc<Tenancy>,
-    row: Lease,
+    row: Arc<Lease>,
 }
 
 /// How a tenure ended, and what follows from it.
@@ -68,7 +68,7 @@ impl ShardTask {
             context.worker.as_str(),
         );
         let watch = ShardWatch::new(tenure, Arc::clone(&shared), stop.clone(), metrics);
-        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, shard, stop, watch }), row }
+        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, shard, stop, watch }), row: Arc::new(row) }
     }
 
     /// Runs the tenure to its end and tells the world how it ended.
@@ -101,12 +101,12 @@ impl ShardTask {
     /// its own and reads on where everything is completed, as after a panic. One that could be asked has called
     /// `shutdown_requested`; one that had to be dropped has not, nor is `lease_lost` called, since it is not.
     async fn run_to_the_end(&self) -> RunEnd {
-        let mut row = self.row.clone();
         loop {
-            if let Some(position) = self.tenancy.shared.reached() {
-                row.checkpoint = Checkpoint::At(position);
-            }
-            let run = ShardRun::new(Arc::clone(&self.tenancy), row.clone());
+            let row = match self.tenancy.shared.reached() {
+                Some(position) => Arc::new(Lease { checkpoint: Checkpoint::At(position), ..Lease::clone(&self.row) }),
+                None => Arc::clone(&self.row),
+            };
+            let run = Box::new(ShardRun::new(Arc::clone(&self.tenancy), row));
             let dropped = self.tenancy.watch.run().drop;
             tokio::select! {
                 // A run that hangs is the reason to be here; whatever it still has to say comes too late.

@@ -1,5 +1,6 @@
 //! Drives one [`ShardMachine`]: one event in, one call. What to do is the machine's business.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) struct ShardRun {
     pub(super) context: Arc<Context>,
     pub(super) tenancy: Arc<Tenancy>,
     /// The row, with the position at which this run begins.
-    pub(super) row: Lease,
+    pub(super) row: Arc<Lease>,
     pub(super) machine: ShardMachine,
     /// How the watchdog reaches this run.
     pub(super) tokens: Run,
@@ -61,7 +62,7 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(100), most: Durati
 const QUEUE: usize = 1;
 
 impl ShardRun {
-    pub(super) fn new(tenancy: Arc<Tenancy>, row: Lease) -> Self {
+    pub(super) fn new(tenancy: Arc<Tenancy>, row: Arc<Lease>) -> Self {
         let context = Arc::clone(&tenancy.context);
         let settings = MachineSettings {
             parent_interval: context.settings.timings.inbox,
@@ -94,8 +95,9 @@ impl ShardRun {
         }
     }
 
-    /// Runs until the tenure ends, or until it is to begin anew.
-    pub(super) async fn run(mut self) -> RunEnd {
+    /// Runs until the tenure ends, or until it is to begin anew. It lives on the heap, as do the callbacks below: a future has
+    /// room for what it is given twice, and every idle shard has one.
+    pub(super) async fn run(mut self: Box<Self>) -> RunEnd {
         let finish = self.drive().await;
         RunEnd { finish, lost: self.lost, parted: self.parted }
     }
@@ -117,25 +119,25 @@ impl ShardRun {
         loop {
             match self.poll_action() {
                 Some(Action::Finished(finish)) => return finish,
-                Some(Action::Initialize) => self.run_callback(user.initialize(), Self::initialized).await,
+                Some(Action::Initialize) => self.run_callback(Box::pin(user.initialize()), Self::initialized).await,
                 Some(Action::Deliver { batch, attempt }) => {
                     self.tenancy.watch.metrics.deliveries.increment(1);
                     let started = self.context.clock.now();
-                    let process = user.process(batch, attempt);
+                    let process = Box::pin(user.process(batch, attempt));
                     self.run_callback(process, |task, processed| task.processed(processed, started)).await;
                 }
                 Some(Action::CallShardEnded { attempt }) => {
-                    self.run_callback(user.shard_ended(attempt), Self::shard_end_told).await;
+                    self.run_callback(Box::pin(user.shard_ended(attempt)), Self::shard_end_told).await;
                 }
                 Some(Action::CallShutdownRequested { deadline }) => {
                     if let Some(canceller) = &self.canceller {
                         canceller.renew();
                     }
-                    self.run_callback(user.shutdown_requested(deadline), Self::shutdown_told).await;
+                    self.run_callback(Box::pin(user.shutdown_requested(deadline)), Self::shutdown_told).await;
                 }
                 Some(Action::CallLeaseLost) => {
                     let reason = self.lost.unwrap_or(LeaseLostReason::Taken);
-                    self.run_callback(user.lease_lost(reason), Self::loss_told).await;
+                    self.run_callback(Box::pin(user.lease_lost(reason)), Self::loss_told).await;
                 }
                 Some(other) => self.perform(other),
                 None => self.wait().await,
@@ -153,7 +155,7 @@ impl ShardRun {
     }
 
     /// Runs user code while everything else goes on. It is dropped when the machine says so.
-    async fn run_callback<T>(&mut self, callback: impl Future<Output = T>, done: impl FnOnce(&mut Self, T)) {
+    async fn run_callback<T>(&mut self, callback: Pin<Box<impl Future<Output = T>>>, done: impl FnOnce(&mut Self, T)) {
         self.tenancy.watch.handler(Some(self.context.clock.now()));
         let output = self.poll_callback(callback).await;
         self.tenancy.watch.handler(None);
@@ -164,8 +166,7 @@ impl ShardRun {
     }
 
     /// `None` if the machine wanted it dropped.
-    async fn poll_callback<T>(&mut self, callback: impl Future<Output = T>) -> Option<T> {
-        tokio::pin!(callback);
+    async fn poll_callback<T>(&mut self, mut callback: Pin<Box<impl Future<Output = T>>>) -> Option<T> {
         loop {
             while let Some(action) = self.poll_action() {
                 if let Action::CancelCallback = action {

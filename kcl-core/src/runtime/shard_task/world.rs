@@ -25,7 +25,7 @@ impl ShardRun {
             }
             Action::CheckParents => {
                 self.states(Wait::Parents);
-                self.io = Some(io::check_parents(Arc::clone(&self.context), self.row.clone()));
+                self.io = Some(io::check_parents(Arc::clone(&self.context), Lease::clone(&self.row)));
             }
             Action::ProveEnd => {
                 self.states(Wait::Proof);
@@ -35,7 +35,7 @@ impl ShardRun {
             Action::Release => self.release(),
             Action::WriteEnd { children } => {
                 self.tenancy.watch.writing(Some(self.context.clock.now()));
-                self.farewell = Some(io::write_end(Arc::clone(&self.tenancy), self.row.clone(), children));
+                self.farewell = Some(io::write_end(Arc::clone(&self.tenancy), Lease::clone(&self.row), children));
             }
             Action::Report(report) => self.report(report),
             Action::Initialize
