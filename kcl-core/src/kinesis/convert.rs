@@ -53,8 +53,8 @@ pub(super) fn record(record: sdk::Record) -> Result<RecordEntry, InvalidSequence
 /// # Errors
 /// [`Nonsense`] if it could not be decoded, or if its first record lies before the position. Nothing is left out: it is all
 /// of the answer or nothing.
-pub(super) fn decoded<T>(answer: Outcome<T>, position: &Position) -> Result<Decoded<T>, Nonsense> {
-    let decoded = answer.map_err(|Failed { index, error }| {
+pub(super) fn decoded(answer: Option<Outcome>, position: &Position) -> Result<Decoded, Nonsense> {
+    let decoded = answer.ok_or(Nonsense::NotHandedOver)?.map_err(|Failed { index, error }| {
         let position = position_text(position);
         Nonsense::Undecodable { index, position, error }
     })?;

@@ -41,11 +41,13 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_sdk_kinesis::Client;
 use tokio::sync::Semaphore;
 
 use self::allowance::Turns;
 use self::auto::AutoReader;
 pub use self::clients::KinesisClients;
+use self::codec::decoded_by;
 #[cfg(feature = "fan-out-connections")]
 pub use self::connections::{ConnectionsError, FanOutConnections, TrustAnchors};
 use self::created::CreationTimes;
@@ -68,6 +70,8 @@ pub struct KinesisSource {
 #[derive(Debug)]
 struct Shared {
     clients: KinesisClients,
+    /// For `GetRecords`, with the codec.
+    records: Client,
     settings: PollingSettings,
     clock: Arc<dyn Clock>,
     calls_in_flight: Semaphore,
@@ -163,7 +167,9 @@ impl KinesisSource {
             Readers::Polling => Turns::new(),
             Readers::FanOut(fan_out) | Readers::Auto(fan_out) => fan_out.turns.clone(),
         };
-        let shared = Shared { clients, settings, clock, calls_in_flight, metrics, turns, readers, creation_times };
+        let records = decoded_by(&clients.records, Arc::clone(&clients.codec));
+        let shared =
+            Shared { clients, records, settings, clock, calls_in_flight, metrics, turns, readers, creation_times };
         KinesisSource { shared: Arc::new(shared) }
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::allowance::{Allowance, TooLarge};
-use super::codec::{AnswerTail, Decoded, Hook, Slot};
-use super::convert::Nonsense;
+use super::codec::{Decoded, Tail, decoding};
 use super::errors::Fault;
 use super::gap::Resumption;
 use super::limits::ReadLimiter;
@@ -71,7 +70,7 @@ impl ShardReader for PollingReader {
 
 /// An answer, when it was asked for, and for how many records.
 struct Answer {
-    decoded: Decoded<AnswerTail>,
+    decoded: Decoded,
     sent: Moment,
     limit: u16,
 }
@@ -125,22 +124,18 @@ impl PollingReader {
     }
 
     async fn call(&mut self, iterator: String, limit: u16, allowance: &Allowance) -> Result<Answer, Fault> {
-        let request = self.source.clients.records.get_records().shard_iterator(iterator).limit(i32::from(limit));
+        let request = self.source.records.get_records().shard_iterator(iterator).limit(i32::from(limit));
         let request = request.set_stream_arn(self.shard.stream().arn().map(str::to_owned));
         let sent = self.source.clock.now();
         // Before the call: one that is given up half-way counts at the service too.
         self.limiter.called(sent);
-        let slot = Slot::new();
-        let hook = Hook::get_records(Arc::clone(&self.source.clients.codec), slot.clone());
-        let answered = request.customize().interceptor(allowance.clone()).interceptor(hook).send().await;
-        let decoded = match (answered, slot.take()) {
-            (_, Some(Err(failed))) => Err(failed),
-            (Ok(_), Some(Ok(decoded))) => Ok(decoded),
-            (Ok(_), None) => return Err(Fault::Nonsense(Nonsense::NotHandedOver.to_string())),
-            (Err(error), _) => return Err(Fault::of(&error)),
-        };
-        let decoded =
-            convert::decoded(decoded, &self.position).map_err(|nonsense| Fault::Nonsense(nonsense.to_string()))?;
+        let call = request.customize().interceptor(allowance.clone()).send();
+        let (answered, decoded) = decoding(self.sizes.expected_records().min(limit.into()), call).await;
+        if let (Err(error), None | Some(Ok(_))) = (&answered, &decoded) {
+            return Err(Fault::of(error));
+        }
+        let decoded = convert::decoded(decoded, &self.position);
+        let decoded = decoded.map_err(|nonsense| Fault::Nonsense(nonsense.to_string()))?;
         if says_nothing(&decoded) {
             return Err(Fault::Unavailable(
                 "GetRecords says nothing: no records, iterator, lag or children".to_owned(),
@@ -152,7 +147,7 @@ impl PollingReader {
     /// Hands out an answer and moves the position past it. No waiting in here: either both happen or neither.
     fn deliver(&mut self, answer: Answer, permit: BytePermit) -> Fetched {
         let Answer { decoded: Decoded { records, tail }, sent, limit } = answer;
-        let lag = tail.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
+        let lag = tail.lag();
         self.failures = 0;
         let count = records.entries().len();
         self.limiter.answered(sent, records.service_bytes(), self.random.u64(..));
@@ -161,7 +156,7 @@ impl PollingReader {
             self.position = Position::After(last.sequence.clone());
         }
         // At an end that the runtime does not believe, the next call asks anew from the position.
-        self.iterator = tail.next_shard_iterator.filter(|next| !next.is_empty());
+        self.iterator = tail.next.filter(|next| !next.is_empty());
         let children = tail.child_shards.unwrap_or_default();
         let end = self.iterator.is_none().then(|| ShardEnd::with_children(children));
         if end.is_some() || at_tip(lag, count, limit) {
@@ -219,8 +214,8 @@ impl PollingReader {
 
 /// An empty body decodes to this, and it must not pass for the end of the shard: if the shard happens to be closed, nothing
 /// later would contradict it, and what is left of it would be skipped.
-fn says_nothing(answer: &Decoded<AnswerTail>) -> bool {
-    answer.records.entries().is_empty() && answer.tail == AnswerTail::default()
+fn says_nothing(answer: &Decoded) -> bool {
+    answer.records.entries().is_empty() && answer.tail == Tail::default()
 }
 
 /// Whether there is nothing to be had at once. Not every server knows the lag, so a full answer speaks for more.

@@ -14,6 +14,8 @@ pub(super) struct Sizes {
     /// Bytes that the next answer is expected to occupy.
     expected: usize,
     least: usize,
+    /// Records of the last answer.
+    records: usize,
     /// How many records to ask for at most.
     most_records: u16,
 }
@@ -30,12 +32,17 @@ impl Sizes {
     }
 
     fn with_least(least: usize) -> Self {
-        Sizes { record: FIRST_RECORD, expected: FIRST_ANSWER, least, most_records: FIRST_RECORDS }
+        Sizes { record: FIRST_RECORD, expected: FIRST_ANSWER, least, records: 0, most_records: FIRST_RECORDS }
     }
 
     /// The bytes that the next answer is expected to take while it is received.
     pub(super) fn demand(&self) -> usize {
         self.expected * PEAK
+    }
+
+    /// How many records may come: as many as the last time.
+    pub(super) fn expected_records(&self) -> usize {
+        self.records
     }
 
     /// How many records to ask for, so that receiving them fits into `bytes`: 1 to 10,000.
@@ -46,6 +53,7 @@ impl Sizes {
 
     /// So many records came and occupy so many bytes.
     pub(super) fn answered(&mut self, records: usize, bytes: usize) {
+        self.records = records;
         if records > 0 {
             let mean = bytes as f64 / records as f64;
             // A larger record counts at once: too small a limit costs a call, too large a one overdraws the budget.

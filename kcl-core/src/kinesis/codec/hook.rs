@@ -1,17 +1,18 @@
-//! Where a codec meets the SDK: a protocol around the client's own, for one call.
+//! Where a codec meets the SDK: a protocol around that of the client.
 //!
-//! An interceptor puts it into the configuration of the call, so the client needs no other configuration, and what is decoded
-//! finds its way to the caller although the SDK's output types have no room for it: through a slot that the two share. To
-//! the SDK the answer then has no members.
+//! The SDK's output types have no room for what a codec decodes, so to the SDK an answer has no members, and the records go to
+//! the caller by a slot. The slot belongs to the task that polls the call: the body is decoded on that very task, and a
+//! configuration for each call, which could carry it too, costs about as much as a quarter of the call.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
+use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::types::SubscribeToShardEvent;
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeSerializationInterceptorContextMut;
-use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_json::protocol::aws_json_rpc::AwsJsonRpcProtocol;
 use aws_smithy_runtime_api::http::{Request, Response};
 use aws_smithy_schema::codec::{DynCodec, PayloadSerializer};
 use aws_smithy_schema::protocol::{ClientProtocolInner, SharedClientProtocol};
@@ -23,13 +24,43 @@ use aws_smithy_types::error::metadata::Builder as ErrorMetadataBuilder;
 use aws_smithy_types::{BigDecimal, BigInteger, Blob, DateTime, Document};
 
 use super::{AnswerTail, Body, Codec, CodecError, EventTail};
-use crate::types::BatchBuilder;
+use crate::types::{BatchBuilder, ChildShard};
 
 /// What a body was decoded to.
 #[derive(Debug)]
-pub(in crate::kinesis) struct Decoded<T> {
+pub(in crate::kinesis) struct Decoded {
     pub(in crate::kinesis) records: BatchBuilder,
-    pub(in crate::kinesis) tail: T,
+    pub(in crate::kinesis) tail: Tail,
+}
+
+/// What an answer, or an event, says besides its records.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::kinesis) struct Tail {
+    /// The next iterator, or the number to go on from.
+    pub(in crate::kinesis) next: Option<String>,
+    pub(in crate::kinesis) millis_behind_latest: Option<i64>,
+    pub(in crate::kinesis) child_shards: Option<Vec<ChildShard>>,
+}
+
+impl Tail {
+    /// The lag that it tells.
+    pub(in crate::kinesis) fn lag(&self) -> Option<Duration> {
+        self.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
+    }
+}
+
+impl From<AnswerTail> for Tail {
+    fn from(tail: AnswerTail) -> Self {
+        let AnswerTail { next_shard_iterator: next, millis_behind_latest, child_shards } = tail;
+        Tail { next, millis_behind_latest, child_shards }
+    }
+}
+
+impl From<EventTail> for Tail {
+    fn from(tail: EventTail) -> Self {
+        let EventTail { continuation_sequence_number: next, millis_behind_latest, child_shards } = tail;
+        Tail { next, millis_behind_latest, child_shards }
+    }
 }
 
 /// A body that could not be decoded.
@@ -40,85 +71,39 @@ pub(in crate::kinesis) struct Failed {
     pub(in crate::kinesis) error: CodecError,
 }
 
-/// Where the codec leaves what it decoded, and the reader finds it. Written and emptied once per answer.
-#[derive(Debug)]
-pub(in crate::kinesis) struct Slot<T>(Arc<Mutex<Option<Outcome<T>>>>);
-
 /// What came of decoding.
-pub(in crate::kinesis) type Outcome<T> = Result<Decoded<T>, Failed>;
+pub(in crate::kinesis) type Outcome = Result<Decoded, Failed>;
 
-impl<T> Slot<T> {
-    pub(in crate::kinesis) fn new() -> Self {
-        Slot(Arc::default())
-    }
-
-    /// What was decoded since it was asked last.
-    pub(in crate::kinesis) fn take(&self) -> Option<Outcome<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Decodes; the SDK is told that it failed, so that it does with it what it does with answers that make no sense.
-    fn fill(&self, decode: impl FnOnce(&mut BatchBuilder) -> Result<T, CodecError>) -> Result<(), SerdeError> {
-        let mut records = BatchBuilder::new();
-        let (kept, told) = match decode(&mut records) {
-            Ok(tail) => (Ok(Decoded { records, tail }), Ok(())),
-            Err(error) => {
-                let told = Err(SerdeError::custom(error.to_string()));
-                (Err(Failed { index: records.entries().len(), error }), told)
-            }
-        };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        told
-    }
+/// Where the codec leaves what it decoded while a call is polled, and how many records are expected.
+#[derive(Default)]
+struct Slot {
+    expected: usize,
+    outcome: Option<Outcome>,
 }
 
-impl<T> Clone for Slot<T> {
-    fn clone(&self) -> Self {
-        Slot(Arc::clone(&self.0))
-    }
+tokio::task_local! {
+    static SLOT: RefCell<Slot>;
 }
 
-/// What a call brings.
-#[derive(Debug, Clone)]
-enum Target {
-    GetRecords(Slot<AnswerTail>),
-    Events(Slot<EventTail>),
+/// Makes a call of a client that decodes with a codec, or waits for its next event: what it yields, and what its body was
+/// decoded to. `expected` is how many records may come. Cancel safe if the call is: it is decoded in the poll that yields it.
+pub(in crate::kinesis) async fn decoding<F: Future>(expected: usize, call: F) -> (F::Output, Option<Outcome>) {
+    let mut call = pin!(SLOT.scope(RefCell::new(Slot { expected, outcome: None }), call));
+    let output = call.as_mut().await;
+    let slot = call.take_value().map(RefCell::into_inner);
+    (output, slot.and_then(|slot| slot.outcome))
 }
 
-/// Hands the answers of one call to a codec.
-#[derive(Debug)]
-pub(in crate::kinesis) struct Hook {
-    codec: Arc<dyn Codec>,
-    target: Target,
+/// A client whose records this codec decodes, within [`decoding`].
+pub(in crate::kinesis) fn decoded_by(client: &Client, codec: Arc<dyn Codec>) -> Client {
+    let config = client.config();
+    let inner = config.protocol().cloned().unwrap_or_else(|| SharedClientProtocol::new(json()));
+    Client::from_conf(config.to_builder().protocol(Protocol { inner, codec }).build())
 }
 
-impl Hook {
-    pub(in crate::kinesis) fn get_records(codec: Arc<dyn Codec>, slot: Slot<AnswerTail>) -> Self {
-        Hook { codec, target: Target::GetRecords(slot) }
-    }
-
-    pub(in crate::kinesis) fn events(codec: Arc<dyn Codec>, slot: Slot<EventTail>) -> Self {
-        Hook { codec, target: Target::Events(slot) }
-    }
-}
-
-#[dyn_dispatch_hint]
-impl Intercept for Hook {
-    fn name(&self) -> &'static str {
-        "KclCodec"
-    }
-
-    fn modify_before_serialization(
-        &self,
-        _: &mut BeforeSerializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let inner = config.load::<SharedClientProtocol>().ok_or("the client has no protocol")?.clone();
-        let protocol = Protocol { inner, codec: Arc::clone(&self.codec), target: self.target.clone() };
-        config.interceptor_state().store_put(SharedClientProtocol::new(protocol));
-        Ok(())
-    }
+/// As the SDK's client sets it up where it is given no other.
+fn json() -> AwsJsonRpcProtocol {
+    AwsJsonRpcProtocol::aws_json_1_1().with_default_namespace("com.amazonaws.kinesis")
 }
 
 /// The protocol of the client, but for the records.
@@ -126,7 +111,31 @@ impl Intercept for Hook {
 struct Protocol {
     inner: SharedClientProtocol,
     codec: Arc<dyn Codec>,
-    target: Target,
+}
+
+impl Protocol {
+    /// Decodes into the slot; the SDK is told that it failed, so that it does with it what it does with answers that make no
+    /// sense.
+    fn fill<T: Into<Tail>>(
+        &self,
+        decode: impl FnOnce(&dyn Codec, &mut BatchBuilder) -> Result<T, CodecError>,
+    ) -> Result<(), SerdeError> {
+        SLOT.try_with(|slot| {
+            let mut slot = slot.borrow_mut();
+            let mut records = BatchBuilder::new();
+            records.reserve(slot.expected);
+            let (outcome, told) = match decode(&*self.codec, &mut records) {
+                Ok(tail) => (Ok(Decoded { records, tail: tail.into() }), Ok(())),
+                Err(error) => {
+                    let told = Err(SerdeError::custom(error.to_string()));
+                    (Err(Failed { index: records.entries().len(), error }), told)
+                }
+            };
+            slot.outcome = Some(outcome);
+            told
+        })
+        .map_err(|_| SerdeError::custom("nobody waits for records"))?
+    }
 }
 
 impl ClientProtocolInner for Protocol {
@@ -153,15 +162,13 @@ impl ClientProtocolInner for Protocol {
         schema: &Schema<'_>,
         config: &'a ConfigBag,
     ) -> Result<Box<dyn ShapeDeserializer + 'a>, SerdeError> {
-        match &self.target {
-            Target::GetRecords(slot) if is(schema, GetRecordsOutput::SCHEMA) => {
-                let bytes = response.body().bytes().ok_or_else(|| SerdeError::custom("the body is not complete"))?;
-                let body = Body { bytes, shared: Some(response.body()), sdk: self.inner.payload_codec() };
-                slot.fill(|records| self.codec.get_records(body, records))?;
-                Ok(Box::new(Members::Taken))
-            }
-            _ => self.inner.deserialize_response(response, schema, config),
+        if !is(schema, GetRecordsOutput::SCHEMA) {
+            return self.inner.deserialize_response(response, schema, config);
         }
+        let bytes = response.body().bytes().ok_or_else(|| SerdeError::custom("the body is not complete"))?;
+        let body = Body { bytes, shared: Some(response.body()), sdk: self.inner.payload_codec() };
+        self.fill(|codec, records| codec.get_records(body, records))?;
+        Ok(Box::new(Members::Taken))
     }
 
     fn parse_error_metadata(
@@ -190,10 +197,7 @@ impl ClientProtocolInner for Protocol {
     }
 
     fn payload_codec(&self) -> Option<&dyn DynCodec> {
-        match self.target {
-            Target::Events(_) => self.inner.payload_codec().and(Some(self)),
-            Target::GetRecords(_) => self.inner.payload_codec(),
-        }
+        self.inner.payload_codec().and(Some(self))
     }
 
     fn event_stream_media_type(&self) -> Option<&str> {
@@ -223,14 +227,12 @@ impl Protocol {
 
     fn read_event(&self, payload: &[u8], schema: &Schema<'_>, state: &mut Consumer<'_>) -> Result<(), SerdeError> {
         let sdk = self.inner.payload_codec().ok_or_else(|| SerdeError::custom("the protocol has no payload codec"))?;
-        match &self.target {
-            Target::Events(slot) if is(schema, SubscribeToShardEvent::SCHEMA) => {
-                let body = Body { bytes: payload, shared: None, sdk: Some(sdk) };
-                slot.fill(|records| self.codec.event(body, records))
-            }
+        if !is(schema, SubscribeToShardEvent::SCHEMA) {
             // An exception, whose kind nobody knows before it is read.
-            _ => sdk.create_deserializer(payload).read_struct(schema, state),
+            return sdk.create_deserializer(payload).read_struct(schema, state);
         }
+        let body = Body { bytes: payload, shared: None, sdk: Some(sdk) };
+        self.fill(|codec, records| codec.event(body, records))
     }
 }
 

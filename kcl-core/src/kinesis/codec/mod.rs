@@ -2,8 +2,8 @@
 //!
 //! A [`Codec`] reads the body of a `GetRecords` answer, and the payload of a `SubscribeToShard` event. It is given nothing
 //! but the bodies of answers that succeeded: requests, signing, retries, time-outs, the framing of events with its
-//! checksums, and all errors of the service stay the SDK's. It plugs into the SDK client's protocol (`hook`), for each call
-//! anew, so a client with a protocol of its own keeps it: a codec for another encoding than JSON is used together with a
+//! checksums, and all errors of the service stay the SDK's. It plugs into the SDK client's protocol (`hook`), around the one
+//! that the client has, so a client with a protocol of its own keeps it: a codec for another encoding than JSON is used together with a
 //! client whose protocol asks for that encoding.
 //!
 //! [`SdkCodec`] is the SDK's own decoding. It is what a worker uses that was given no other, and a codec may pass on to it
@@ -90,7 +90,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-pub(super) use self::hook::{Decoded, Failed, Hook, Outcome, Slot};
+pub(super) use self::hook::{Decoded, Failed, Outcome, Tail, decoded_by, decoding};
 pub use self::sdk::SdkCodec;
 use crate::types::{BatchBuilder, ChildShard, InvalidId, InvalidSequenceNumber, OutOfOrder};
 

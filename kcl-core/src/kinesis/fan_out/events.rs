@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::codec::{Decoded, EventTail};
+use super::super::codec::Decoded;
 use super::super::convert::Nonsense;
 use crate::types::{BatchBuilder, Position, SequenceNumber, ShardEnd};
 
@@ -32,10 +32,11 @@ pub(super) enum End {
 /// # Errors
 /// [`Nonsense`] if the number to go on from cannot be read, or if the event says nothing at all: it must not pass for the
 /// end of the shard.
-pub(super) fn take_apart(event: Decoded<EventTail>, position: &Position) -> Result<Brought, Nonsense> {
+pub(super) fn take_apart(event: Decoded, position: &Position) -> Result<Brought, Nonsense> {
     let Decoded { records, tail } = event;
+    let lag = tail.lag();
     let last = records.entries().last().map(|entry| &entry.sequence);
-    let continuation = tail.continuation_sequence_number.filter(|text| !text.is_empty());
+    let continuation = tail.next.filter(|text| !text.is_empty());
     let continuation = continuation.map(SequenceNumber::new).transpose().map_err(Nonsense::Continuation)?;
     let end = match (&continuation, tail.child_shards) {
         (None, Some(children)) => End::Yes(ShardEnd::with_children(children)),
@@ -43,7 +44,6 @@ pub(super) fn take_apart(event: Decoded<EventTail>, position: &Position) -> Resu
         (Some(_), Some(children)) if !children.is_empty() => End::Perhaps(ShardEnd::with_children(children)),
         _ => End::No,
     };
-    let lag = tail.millis_behind_latest.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
     let position = behind(position, last, continuation);
     Ok(Brought { records, lag, position, end })
 }
@@ -74,18 +74,19 @@ fn behind(
 mod tests {
     use bytes::Bytes;
 
+    use super::super::super::codec::Tail;
     use super::*;
     use crate::types::{ChildShard, RecordEntry, RecordPosition};
 
-    fn event(numbers: &[&str], continuation: &str, children: Option<&[&str]>) -> Decoded<EventTail> {
+    fn event(numbers: &[&str], continuation: &str, children: Option<&[&str]>) -> Decoded {
         let mut records = BatchBuilder::new();
         for number in numbers {
             let entry = RecordEntry::new(number.parse().unwrap(), "k", Bytes::from_static(b"data"));
             records.push(entry).unwrap();
         }
         let child = |id: &&str| ChildShard::new(id.parse().unwrap(), vec!["shardId-0".parse().unwrap()], None);
-        let tail = EventTail {
-            continuation_sequence_number: Some(continuation.to_owned()),
+        let tail = Tail {
+            next: Some(continuation.to_owned()),
             millis_behind_latest: Some(7),
             child_shards: children.map(|children| children.iter().map(child).collect()),
         };

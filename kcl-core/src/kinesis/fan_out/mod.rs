@@ -27,7 +27,7 @@ pub(crate) use self::reader::FanOutReader;
 use self::told::Told;
 use super::KinesisClients;
 use super::allowance::Turns;
-use super::codec::Codec;
+use super::codec::decoded_by;
 use crate::ports::Clock;
 use crate::types::{ConsumerId, Moment};
 
@@ -38,7 +38,6 @@ pub(crate) struct FanOut {
     pub(crate) consumers: Consumers,
     pub(crate) told: Told,
     client: Client,
-    codec: Arc<dyn Codec>,
     pub(super) turns: Turns,
     pace: Mutex<Pace>,
 }
@@ -55,8 +54,7 @@ impl FanOut {
             consumers: Consumers::new(clients.control.clone(), Arc::clone(&clock), consumer),
             clock,
             told: Told::new(labels),
-            client: clients.subscriptions.clone(),
-            codec: Arc::clone(&clients.codec),
+            client: decoded_by(&clients.subscriptions, Arc::clone(&clients.codec)),
             turns: Turns::new(),
             pace: Mutex::default(),
         }

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::super::allowance::{Allowance, TooLarge};
-use super::super::codec::{Decoded, EventTail, Hook, Outcome, Slot};
+use super::super::codec::{Decoded, Outcome, decoding};
 use super::super::convert::{self, Nonsense};
 use super::super::errors::Fault;
 use super::super::gap::Resumption;
@@ -54,22 +54,15 @@ enum Line {
     Closed,
     /// Kept here and not in the caller's future, so that dropping that one does not give up a call that may have begun a
     /// subscription, after which the next would have to wait for five seconds.
-    Opening(BoxFuture<'static, Result<Box<Feed>, Fault>>),
-    Open(Box<Feed>),
+    Opening(BoxFuture<'static, Result<SubscribeToShardOutput, Fault>>),
+    Open(Box<SubscribeToShardOutput>),
     /// Behind the last event of the shard.
     AtEnd,
 }
 
-/// An open subscription.
-struct Feed {
-    output: SubscribeToShardOutput,
-    /// Where the codec leaves what an event brought.
-    decoded: Slot<EventTail>,
-}
-
 /// What a wait for the next event came to.
 enum Step {
-    Event(Decoded<EventTail>),
+    Event(Decoded),
     /// Nothing for now; the caller takes its permit back.
     Nothing,
     /// The end that was promised, now that nothing follows.
@@ -214,13 +207,8 @@ impl FanOutReader {
         let request = self.shared.client.subscribe_to_shard();
         let request = request.consumer_arn(&*consumer).shard_id(self.shard.id().as_str());
         let request = request.set_starting_position(Some(starting_position(&self.position)));
-        let decoded = Slot::new();
         let request = request.customize().interceptor(self.allowance.clone());
-        let request = request.interceptor(Hook::events(self.shared.codec.clone(), decoded.clone()));
-        let answer = async move {
-            let output = request.send().await.map_err(|error| Fault::of(&error))?;
-            Ok(Box::new(Feed { output, decoded }))
-        };
+        let answer = async move { request.send().await.map_err(|error| Fault::of(&error)) };
         self.line = Line::Opening(answer.boxed());
         self.subscription.opening(self.shared.clock.now());
         self.told.stands(self.subscription.state());
@@ -237,8 +225,8 @@ impl FanOutReader {
         };
         let now = self.shared.clock.now();
         match answer {
-            Ok(feed) => {
-                self.line = Line::Open(feed);
+            Ok(output) => {
+                self.line = Line::Open(Box::new(output));
                 self.subscription.opened(now);
                 self.told.opened(self.consumer.as_deref().unwrap_or_default());
                 self.told.stands(self.subscription.state());
@@ -249,17 +237,17 @@ impl FanOutReader {
     }
 
     async fn receive(&mut self) -> Result<Option<Step>, ReadError> {
-        let Line::Open(feed) = &mut self.line else { return Ok(None) };
+        let Line::Open(output) = &mut self.line else { return Ok(None) };
         let clock = &self.shared.clock;
         let until = self.subscription.listen(clock.now());
         let received = tokio::select! {
             biased;
-            received = feed.output.event_stream.recv() => Some(received),
+            received = decoding(0, output.event_stream.recv()) => Some(received),
             // The SDK itself would wait for ever.
             () = clock.sleep_until(until) => None,
         };
         let now = clock.now();
-        let decoded = feed.decoded.take();
+        let (received, decoded) = received.map_or((None, None), |(received, decoded)| (Some(received), decoded));
         match received {
             Some(Ok(Some(Pushed::SubscribeToShardEvent(_)))) => {
                 self.subscription.heard(now);
@@ -289,8 +277,8 @@ impl FanOutReader {
     }
 
     /// What the codec made of an event.
-    fn event(&mut self, decoded: Option<Outcome<EventTail>>, now: Moment) -> Result<Step, ReadError> {
-        let decoded = decoded.ok_or(Nonsense::NotHandedOver).and_then(|event| convert::decoded(event, &self.position));
+    fn event(&mut self, decoded: Option<Outcome>, now: Moment) -> Result<Step, ReadError> {
+        let decoded = convert::decoded(decoded, &self.position);
         decoded.map(Step::Event).map_err(|nonsense| self.doubt(&nonsense, now))
     }
 
@@ -341,7 +329,7 @@ impl FanOutReader {
     }
 
     /// Hands out an event and moves the position past it. No waiting in here: either both happen or neither.
-    fn deliver(&mut self, event: Decoded<EventTail>, permit: BytePermit) -> Result<Fetched, ReadError> {
+    fn deliver(&mut self, event: Decoded, permit: BytePermit) -> Result<Fetched, ReadError> {
         let brought = events::take_apart(event, &self.position)
             .map_err(|nonsense| self.doubt(&nonsense, self.shared.clock.now()))?;
         self.sizes.answered(brought.records.entries().len(), brought.records.held_bytes());

@@ -28,14 +28,18 @@ impl RecordBatch {
 
     /// As [`new`](RecordBatch::new), of entries whose sizes were added up before.
     pub(super) fn of_size(
-        entries: Vec<RecordEntry>,
+        mut entries: Vec<RecordEntry>,
         size: usize,
         lag: Option<Duration>,
         mut permit: BytePermit,
     ) -> Self {
         permit.resize(size);
+        // What was made room for in vain goes back, unless moving all entries costs more than it brings.
+        if entries.capacity() - entries.len() > entries.len() / 8 {
+            entries.shrink_to_fit();
+        }
         let end = entries.len();
-        let delivered = Arc::new(Delivered { entries: entries.into_boxed_slice(), permit: Some(permit) });
+        let delivered = Arc::new(Delivered { entries, permit: Some(permit) });
         RecordBatch { buffer: Buffer { delivered, opened: None }, start: 0, end, lag, redelivered_through: None }
     }
 

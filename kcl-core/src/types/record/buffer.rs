@@ -10,7 +10,7 @@ use crate::types::{BytePermit, RecordPosition, SequenceNumber};
 
 /// The records of one response as the source delivered them.
 pub(super) struct Delivered {
-    pub(super) entries: Box<[RecordEntry]>,
+    pub(super) entries: Vec<RecordEntry>,
     /// Comes back when the last record of the buffer is gone.
     pub(super) permit: Option<BytePermit>,
 }
