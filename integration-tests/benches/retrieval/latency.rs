@@ -8,7 +8,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{ShardIteratorType, StartingPosition};
 use kcl_core::memory::MemoryStore;
 use kcl_core::ports::{Clock, SystemClock};
-use kcl_core::settings::ReaderKind;
+use kcl_core::settings::{InitialPosition, ReaderKind};
 use kcl_core::types::Moment;
 use kcl_core::{Settings, Worker};
 use tokio::sync::watch;
@@ -62,8 +62,8 @@ impl Arrivals {
 
     fn arrived(&self, data: &[u8]) {
         let now = self.clock.now();
-        if let Ok(number) = std::str::from_utf8(data).unwrap().parse::<usize>() {
-            let put = self.put.lock().unwrap()[number];
+        let number = std::str::from_utf8(data).unwrap().parse::<usize>();
+        if let Some(put) = number.ok().and_then(|number| self.put.lock().unwrap().get(number).copied()) {
             self.times.lock().unwrap().push(now.since(put).as_secs_f64() * 1e3);
         }
         self.count.send_modify(|count| *count += 1);
@@ -86,7 +86,7 @@ async fn times(client: &Client, reader: ReaderKind, records: usize, distance: Du
     let (plain, ours) = (Arrivals::new(&put), Arrivals::new(&put));
     let looping = tokio::spawn(plain_loop(client.clone(), reader, plain.clone()));
     let arrivals = ours.clone();
-    let settings = Settings::new(format!("latency-{reader:?}"), STREAM).reader(reader).idle_interval(IDLE);
+    let settings = Settings::new(format!("latency-{reader:?}"), STREAM).reader(reader).idle_interval(IDLE).start(InitialPosition::Latest);
     let worker =
         Worker::builder(settings).kinesis_client(client.clone()).store(MemoryStore::new()).handler(move |record| {
             arrivals.arrived(record.data());

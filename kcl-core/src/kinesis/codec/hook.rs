@@ -2,7 +2,7 @@
 //!
 //! The SDK's output types have no room for what a codec decodes, so to the SDK an answer has no members, and the records go to
 //! the caller by a slot. The slot belongs to the task that polls the call: the body is decoded on that very task, and a
-//! configuration for each call, which could carry it too, costs about as much as a quarter of the call.
+//! configuration for each call, which could carry it too, costs 6 us, a seventh of an empty poll.
 
 use std::cell::RefCell;
 use std::pin::pin;
