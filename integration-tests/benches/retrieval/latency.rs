@@ -86,7 +86,10 @@ async fn times(client: &Client, reader: ReaderKind, records: usize, distance: Du
     let (plain, ours) = (Arrivals::new(&put), Arrivals::new(&put));
     let looping = tokio::spawn(plain_loop(client.clone(), reader, plain.clone()));
     let arrivals = ours.clone();
-    let settings = Settings::new(format!("latency-{reader:?}"), STREAM).reader(reader).idle_interval(IDLE).start(InitialPosition::Latest);
+    let settings = Settings::new(format!("latency-{reader:?}"), STREAM)
+        .reader(reader)
+        .idle_interval(IDLE)
+        .start(InitialPosition::Latest);
     let worker =
         Worker::builder(settings).kinesis_client(client.clone()).store(MemoryStore::new()).handler(move |record| {
             arrivals.arrived(record.data());
