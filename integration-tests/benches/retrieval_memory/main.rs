@@ -156,7 +156,7 @@ fn polling_source(canned: &Canned) -> KinesisSource {
 
 fn fan_out_source(canned: &Canned) -> KinesisSource {
     let clients = KinesisClients::from_client(&canned.client());
-    KinesisSource::fan_out(clients, CONSUMER.parse().unwrap(), Arc::new(SystemClock::new()))
+    KinesisSource::fan_out(clients, "bench".parse().unwrap(), Arc::new(SystemClock::new()))
 }
 
 /// A task that reads a shard as the runtime does, and nothing else.
