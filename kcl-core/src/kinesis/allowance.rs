@@ -4,7 +4,7 @@
 //!
 //! - takes more from the budget, if the shard's share has room;
 //! - is refused otherwise, and asked for again in smaller parts, if that is possible;
-//! - is received all the same if not, but only one such answer at a time, and the budget is overdrawn by it.
+//! - is received all the same if not, but only so many such answers at a time, and the budget is overdrawn by them.
 //!
 //! What is not read meanwhile stays with the server, in the sockets, and in the bounded window of its connection.
 
@@ -31,8 +31,15 @@ use crate::types::{BytePermit, Moment};
 pub(super) struct Turns(Arc<Semaphore>);
 
 impl Turns {
-    pub(super) fn new() -> Self {
-        Turns(Arc::new(Semaphore::new(1)))
+    /// So many at a time.
+    pub(super) fn new(at_a_time: usize) -> Self {
+        Turns(Arc::new(Semaphore::new(at_a_time)))
+    }
+
+    /// A turn of one's own, taken before a call is sent: an answer that waits unread may fill the connection on which the
+    /// answer of whoever has the turn is to come.
+    pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_owned().await.ok()
     }
 }
 
@@ -65,6 +72,8 @@ pub(super) enum TooLarge {
     /// It is received when it is its turn.
     #[default]
     InTurn,
+    /// It is received at once.
+    Receive,
     Refuse,
 }
 
@@ -191,6 +200,7 @@ impl Counted {
                     state.refused = Some(wire);
                     return Poll::Ready(Err(Refused));
                 }
+                TooLarge::Receive => permit.resize(peak),
                 TooLarge::InTurn if has_turn => permit.resize(peak),
                 TooLarge::InTurn => {
                     state.waits_for_turn = true;

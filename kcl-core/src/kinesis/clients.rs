@@ -22,6 +22,8 @@ pub struct KinesisClients {
     pub(super) subscriptions: Client,
     /// How records are decoded.
     pub(super) codec: Arc<dyn Codec>,
+    /// Subscriptions have connections of their own.
+    pub(super) apart: bool,
 }
 
 impl KinesisClients {
@@ -44,13 +46,15 @@ impl KinesisClients {
             records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
             subscriptions: derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
             codec: Arc::new(SdkCodec::default()),
+            apart: false,
         }
     }
 
     /// Takes two clients as they are. `records` should not retry: the SDK's retries would hide throttling from the reader
     /// and add seconds to each call. It subscribes, too, unless there is a client of its own for that.
     pub fn new(control: Client, records: Client) -> Self {
-        KinesisClients { control, subscriptions: records.clone(), records, codec: Arc::new(SdkCodec::default()) }
+        let (subscriptions, codec) = (records.clone(), Arc::new(SdkCodec::default()));
+        KinesisClients { control, subscriptions, records, codec, apart: false }
     }
 
     /// Subscribes over this HTTP client, such as [`FanOutConnections`](super::FanOutConnections), and makes all other calls as
@@ -59,7 +63,7 @@ impl KinesisClients {
     pub fn subscribing_over(self, http: impl HttpClient + 'static) -> Self {
         let config = self.subscriptions.config().to_builder().http_client(http);
         let subscriptions = Client::from_conf(config.build());
-        KinesisClients { subscriptions, ..self }
+        KinesisClients { subscriptions, apart: true, ..self }
     }
 
     /// Subscribes through this client, taken as it is. It should not retry.

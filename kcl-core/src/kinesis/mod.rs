@@ -163,10 +163,7 @@ impl KinesisSource {
         readers: Readers,
     ) -> Self {
         let creation_times = CreationTimes::default();
-        let turns = match &readers {
-            Readers::Polling => Turns::new(),
-            Readers::FanOut(fan_out) | Readers::Auto(fan_out) => fan_out.turns.clone(),
-        };
+        let turns = Turns::new(LARGE_ANSWERS);
         let records = decoded_by(&clients.records, Arc::clone(&clients.codec));
         let shared =
             Shared { clients, records, settings, clock, calls_in_flight, metrics, turns, readers, creation_times };
@@ -206,5 +203,7 @@ impl StreamSource for KinesisSource {
     }
 }
 
+/// Answers with a single record that is larger than its shard's share, at the same time.
+const LARGE_ANSWERS: usize = 4;
 /// 256 calls hold some 6 MB, and with 50 ms each they read 5,000 times a second: a thousand shards at full pace.
 const DEFAULT_CALLS_IN_FLIGHT: usize = 256;

@@ -54,7 +54,11 @@ impl ShardReader for PollingReader {
         let _slot = source.calls_in_flight.acquire().await.ok();
         let limit = self.sizes.limit(permit.bytes());
         let allowance = Allowance::new(&source.turns, &source.clock);
-        let waiting = allowance.wait(permit, if limit > 1 { TooLarge::Refuse } else { TooLarge::InTurn });
+        let (too_large, _turn) = match limit {
+            1 => (TooLarge::Receive, source.turns.take().await),
+            _ => (TooLarge::Refuse, None),
+        };
+        let waiting = allowance.wait(permit, too_large);
         let answer = self.fetch(limit, &allowance).await;
         // Kept until the permit fits the records.
         let received = waiting.end();

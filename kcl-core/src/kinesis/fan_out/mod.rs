@@ -26,7 +26,7 @@ use self::pace::Pace;
 pub(crate) use self::reader::FanOutReader;
 use self::told::Told;
 use super::KinesisClients;
-use super::allowance::Turns;
+use super::allowance::{TooLarge, Turns};
 use super::codec::decoded_by;
 use crate::ports::Clock;
 use crate::types::{ConsumerId, Moment};
@@ -38,7 +38,8 @@ pub(crate) struct FanOut {
     pub(crate) consumers: Consumers,
     pub(crate) told: Told,
     client: Client,
-    pub(super) turns: Turns,
+    turns: Turns,
+    too_large: TooLarge,
     pace: Mutex<Pace>,
 }
 
@@ -55,7 +56,9 @@ impl FanOut {
             clock,
             told: Told::new(labels),
             client: decoded_by(&clients.subscriptions, Arc::clone(&clients.codec)),
-            turns: Turns::new(),
+            turns: Turns::new(1),
+            // On a connection with all other calls an event that waits for its turn would hold up the one that has it.
+            too_large: if clients.apart { TooLarge::InTurn } else { TooLarge::Receive },
             pace: Mutex::default(),
         }
     }

@@ -12,7 +12,7 @@ use aws_smithy_types::DateTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::super::allowance::{Allowance, TooLarge};
+use super::super::allowance::Allowance;
 use super::super::codec::{Decoded, Outcome, decoding};
 use super::super::convert::{self, Nonsense};
 use super::super::errors::Fault;
@@ -85,7 +85,7 @@ impl ShardReader for FanOutReader {
 
     async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError> {
         let allowance = self.allowance.clone();
-        let waiting = allowance.wait(permit, TooLarge::InTurn);
+        let waiting = allowance.wait(permit, self.shared.too_large);
         let step = self.step().await?;
         // Kept until the permit fits the records.
         let received = waiting.end();
