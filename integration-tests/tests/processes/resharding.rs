@@ -33,5 +33,6 @@ async fn shards_are_split_and_merged_while_workers_die_and_nothing_is_lost() {
     world.until_shared("two workers share the four shards that are left").await;
     trickle.stop().await;
     let summary = world.end().await;
-    assert!(summary.tenures >= 10, "{summary:?}");
+    // The four at the beginning and the three last children; those in between may have lived without a record.
+    assert!(summary.tenures >= 7, "{summary:?}");
 }
