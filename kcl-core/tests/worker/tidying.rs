@@ -106,6 +106,37 @@ fn rows_of_shards_that_are_over_go_once_their_children_have_begun_and_nothing_is
 }
 
 #[test]
+fn a_deleted_row_that_alone_told_of_shards_that_are_over_has_none_of_them_read_again() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 2);
+        let wires = [(); 2].map(|()| Wire::new(&fleet.store, &clock, Duration::ZERO));
+        let _leader = fleet.logging("b").store(wires[0].clone()).build().unwrap().start().await.unwrap();
+        let _holder = fleet.logging("a").store(wires[1].clone()).build().unwrap().start().await.unwrap();
+        fleet.pass(10 * SECOND).await;
+        fleet.append(2, 2);
+        fleet.source.reshard(&stream(), &[id(0), id(1)], &[(id(2), None)]);
+        fleet.source.append(&shard(2), "x");
+        fleet.pass(120 * SECOND).await;
+        assert_eq!([0, 1].map(|index| fleet.store.lease(&key(index))), [None, None], "they were cleaned away");
+        let holder = fleet.store.lease(&key(2)).unwrap().holder().unwrap().to_string();
+        let wire = &wires[usize::from(holder == "a")];
+        // The holder of the only row that tells of them learns late that it is gone. Several times, so that the leader lists
+        // the shards meanwhile.
+        for _ in 0..8 {
+            wire.cut();
+            assert!(fleet.store.remove_row(&name(2)));
+            fleet.pass(Duration::from_millis(5_500)).await;
+            wire.mend();
+            fleet.pass(12 * SECOND).await;
+            assert!(fleet.store.lease(&key(2)).is_some(), "its holder has made it again");
+        }
+        fleet.pass(120 * SECOND).await;
+        assert_eq!([0, 1, 2].map(|index| fleet.log.numbers(&name(index))), [vec![1, 2], vec![1, 2], vec![1]]);
+    });
+}
+
+#[test]
 fn a_table_of_ended_shards_alone_keeps_the_last_of_them() {
     let clock = ManualClock::new();
     clock.run(async {

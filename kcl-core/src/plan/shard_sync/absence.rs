@@ -55,6 +55,11 @@ impl Absences {
         self.gone.retain(|key, _| listed.contains(key));
     }
 
+    /// Rows that were seen and are gone, as they were.
+    pub(crate) fn vanished(&self) -> impl Iterator<Item = &Lease> {
+        self.gone.values().map(|gone| &gone.last)
+    }
+
     /// What to do about a row that should be there. `expiry`: how long a holder may take at most.
     pub(crate) fn judge(&self, key: &LeaseKey, expiry: Duration, now: Moment) -> Absence {
         let over = |since: Moment| now.since(since) > expiry;

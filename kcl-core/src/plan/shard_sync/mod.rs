@@ -80,6 +80,26 @@ pub(crate) fn missing_leases(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>
     due.into_iter().map(|shard| sync.lease(shard)).collect()
 }
 
+/// As [`missing_leases`], without those that only seem to be missing because other rows are `vanished` that were there a moment
+/// ago: they prove still that the shards before them are over, and hold up those after them.
+pub(crate) fn missing_beside<'a>(
+    vanished: impl IntoIterator<Item = &'a Lease>,
+    shards: &[Shard],
+    rows: &BTreeMap<LeaseKey, &Lease>,
+    creation: &Creation,
+) -> Vec<Lease> {
+    let vanished: BTreeMap<LeaseKey, &Lease> = vanished.into_iter().map(|lease| (lease.key.clone(), lease)).collect();
+    let missing = missing_leases(shards, rows, creation);
+    if vanished.is_empty() || missing.is_empty() {
+        return missing;
+    }
+    let mut before: BTreeMap<LeaseKey, &Lease> = vanished.clone();
+    before.extend(rows.iter().map(|(key, row)| (key.clone(), *row)));
+    let then: BTreeSet<LeaseKey> =
+        missing_leases(shards, &before, creation).into_iter().map(|lease| lease.key).collect();
+    missing.into_iter().filter(|lease| vanished.contains_key(&lease.key) || then.contains(&lease.key)).collect()
+}
+
 /// What nobody would ever read, although the stream takes records there: neither a lease that is open or due, nor one that
 /// follows when its parents end. Nothing for streams without hash keys, which have lineage only.
 pub(crate) fn holes(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Vec<Hole> {

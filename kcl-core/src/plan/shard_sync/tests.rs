@@ -103,6 +103,23 @@ fn a_shard_is_not_due_again_once_something_that_came_from_it_has_begun() {
 }
 
 #[test]
+fn a_row_that_vanished_proves_still_what_it_proved() {
+    let beside = |gone: &str, listing: &str, left: &str| {
+        let (gone, rows) = (rows(gone), rows(left));
+        let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+        let leases = missing_beside(&gone, &shards(listing), &rows, &creation(TRIM));
+        leases.iter().map(|lease| lease.key.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let listing = "0 closed, 1 < 0, 2 < 0";
+    assert_eq!(missing(listing, "2", TRIM), "0 TRIM_HORIZON", "as if nobody had ever read it");
+    assert_eq!(beside("1 begun", listing, "2"), "", "0 is over, and 1 below it: its holder makes it");
+    assert_eq!(beside("1 begun", listing, "0 end, 2"), "1");
+    assert_eq!(beside("0", listing, ""), "0", "what comes after it waits for it");
+    assert_eq!(beside("0", "1 < 0, 2 < 0", ""), "", "also when it is not listed");
+    assert_eq!(beside("", listing, "0 end"), "1, 2");
+}
+
+#[test]
 fn a_hole_is_what_no_lease_leads_to() {
     let half = u128::MAX / 2;
     let mut listing = shards("0 closed, 1 < 0, 2 < 0");

@@ -114,7 +114,8 @@ impl Leader {
         let (wanted, holes) = {
             let rows: BTreeMap<LeaseKey, &Lease> =
                 self.fleet.leases.iter().map(|(key, seen)| (key.clone(), &seen.lease)).collect();
-            let missing = shard_sync::missing_leases(&listed.shards, &rows, &creation);
+            let vanished = self.absences.vanished();
+            let missing = shard_sync::missing_beside(vanished, &listed.shards, &rows, &creation);
             (missing, shard_sync::holes(&listed.shards, &rows, &creation))
         };
         self.report_holes(holes);
