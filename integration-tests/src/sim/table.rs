@@ -97,8 +97,8 @@ impl Table {
         self.store.rows().into_iter().filter_map(holder).collect()
     }
 
-    /// The open leases that this worker holds, without those whose rows tell of other shards: that a parent is open, for
-    /// which a child waits, or that a parent whose row was cleaned away is over.
+    /// The open leases that this worker holds, without those for which a child waits: nothing but the row tells the child
+    /// that its parent is open.
     pub(crate) fn held_by(&self, worker: &str) -> Vec<LeaseKey> {
         let lease = |row| match row {
             Row::Lease(lease) => Some(*lease),
@@ -109,8 +109,7 @@ impl Table {
             leases.iter().any(|child| child.parents.iter().any(|parent| child.sibling_key(parent) == *key))
         };
         let held = leases.iter().filter(|lease| lease.holder().is_some_and(|holder| holder.as_str() == worker));
-        let stands_alone = |lease: &&Lease| lease.parents.is_empty() && !is_waited_for(&lease.key);
-        held.filter(|lease| !lease.is_ended()).filter(stands_alone).map(|lease| lease.key.clone()).collect()
+        held.filter(|lease| !lease.is_ended() && !is_waited_for(&lease.key)).map(|lease| lease.key.clone()).collect()
     }
 
     /// Somebody deletes a row by hand.
