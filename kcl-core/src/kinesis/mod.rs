@@ -44,10 +44,10 @@ use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use tokio::sync::Semaphore;
 
-use self::allowance::Turns;
+use self::allowance::{Counting, Turns};
 use self::auto::AutoReader;
 pub use self::clients::KinesisClients;
-use self::codec::decoded_by;
+use self::codec::{Codec, decoded_by};
 #[cfg(feature = "fan-out-connections")]
 pub use self::connections::{ConnectionsError, FanOutConnections, TrustAnchors};
 use self::created::CreationTimes;
@@ -164,11 +164,17 @@ impl KinesisSource {
     ) -> Self {
         let creation_times = CreationTimes::default();
         let turns = Turns::new(LARGE_ANSWERS);
-        let records = decoded_by(&clients.records, Arc::clone(&clients.codec));
+        let records = reading(&clients.records, &clients.codec);
         let shared =
             Shared { clients, records, settings, clock, calls_in_flight, metrics, turns, readers, creation_times };
         KinesisSource { shared: Arc::new(shared) }
     }
+}
+
+/// A client that reads: its records are decoded by the codec, and its answers counted.
+fn reading(client: &Client, codec: &Arc<dyn Codec>) -> Client {
+    let counting = Client::from_conf(client.config().to_builder().interceptor(Counting).build());
+    decoded_by(&counting, Arc::clone(codec))
 }
 
 #[async_trait]

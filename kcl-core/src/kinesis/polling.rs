@@ -133,7 +133,7 @@ impl PollingReader {
         let sent = self.source.clock.now();
         // Before the call: one that is given up half-way counts at the service too.
         self.limiter.called(sent);
-        let call = request.customize().interceptor(allowance.clone()).send();
+        let call = allowance.count(request.send());
         let (answered, decoded) = decoding(self.sizes.expected_records().min(limit.into()), call).await;
         if let (Err(error), None | Some(Ok(_))) = (&answered, &decoded) {
             return Err(Fault::of(error));

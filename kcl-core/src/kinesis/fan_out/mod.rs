@@ -25,9 +25,8 @@ use self::consumers::Consumers;
 use self::pace::Pace;
 pub(crate) use self::reader::FanOutReader;
 use self::told::Told;
-use super::KinesisClients;
 use super::allowance::{TooLarge, Turns};
-use super::codec::decoded_by;
+use super::{KinesisClients, reading};
 use crate::ports::Clock;
 use crate::types::{ConsumerId, Moment};
 
@@ -55,7 +54,7 @@ impl FanOut {
             consumers: Consumers::new(clients.control.clone(), Arc::clone(&clock), consumer),
             clock,
             told: Told::new(labels),
-            client: decoded_by(&clients.subscriptions, Arc::clone(&clients.codec)),
+            client: reading(&clients.subscriptions, &clients.codec),
             turns: Turns::new(1),
             // On a connection with all other calls an event that waits for its turn would hold up the one that has it.
             too_large: if clients.apart { TooLarge::InTurn } else { TooLarge::Receive },

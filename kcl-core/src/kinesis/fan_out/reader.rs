@@ -207,8 +207,8 @@ impl FanOutReader {
         let request = self.shared.client.subscribe_to_shard();
         let request = request.consumer_arn(&*consumer).shard_id(self.shard.id().as_str());
         let request = request.set_starting_position(Some(starting_position(&self.position)));
-        let request = request.customize().interceptor(self.allowance.clone());
-        let answer = async move { request.send().await.map_err(|error| Fault::of(&error)) };
+        let call = self.allowance.count(request.send());
+        let answer = async move { call.await.map_err(|error| Fault::of(&error)) };
         self.line = Line::Opening(answer.boxed());
         self.subscription.opening(self.shared.clock.now());
         self.told.stands(self.subscription.state());
