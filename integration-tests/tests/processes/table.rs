@@ -14,11 +14,15 @@ use crate::table_rows::{Item, LEADER, even, key, leader, lease, leases, too_earl
 pub(crate) use crate::table_rows::{Leader, LeaseRow, Leases, owned, owners};
 use crate::waiting::{a_little_later, within};
 
+type Turn = tokio::sync::Mutex<()>;
+
 /// Looks at the table over and over, from its creation to the end, and compares each lease with what it was.
 pub(crate) struct Table {
     client: Client,
     name: String,
     seen: Arc<Mutex<Seen>>,
+    /// Looks take turns: of two under way at a time, the older might be noted last, as if a row went backwards.
+    turn: Arc<Turn>,
     looking: JoinHandle<()>,
 }
 
@@ -48,16 +52,19 @@ impl Table {
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         let client = Client::from_conf(config.build());
         let seen = Arc::<Mutex<Seen>>::default();
-        let (looker, noted, table) = (client.clone(), Arc::clone(&seen), name.to_owned());
+        let turn = Arc::<Turn>::default();
+        let (looker, noted, table, turns) = (client.clone(), Arc::clone(&seen), name.to_owned(), Arc::clone(&turn));
         let looking = tokio::spawn(async move {
             loop {
+                let turn = turns.lock().await;
                 if let Some(items) = scan(&looker, &table).await {
                     noted.lock().unwrap_or_else(PoisonError::into_inner).note(&items);
                 }
+                drop(turn);
                 a_little_later().await;
             }
         });
-        Table { client, name: name.to_owned(), seen, looking }
+        Table { client, name: name.to_owned(), seen, turn, looking }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -99,6 +106,7 @@ impl Table {
 
     /// The leases as they are now, and the keys of all other rows.
     pub(crate) async fn now(&self) -> (Leases, BTreeSet<String>) {
+        let _turn = self.turn.lock().await;
         let items = scan(&self.client, &self.name).await.unwrap();
         let mut seen = self.seen();
         seen.note(&items);
