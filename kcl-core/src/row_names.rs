@@ -91,6 +91,8 @@ pub(crate) const PLANNING: &[&str] = &[
     CHECKPOINT_SUB,
     PARENTS,
     CHILDREN,
+    STREAM,
+    SHARD,
     THROUGHPUT,
     EPOCH,
     OWN_COUNTER,
@@ -115,5 +117,4 @@ pub(crate) const PLANNING: &[&str] = &[
 
 /// What `Projection::Planning` leaves out.
 #[cfg(feature = "sqlite")]
-pub(crate) const NOT_FOR_PLANNING: &[&str] =
-    &[PENDING, PENDING_SUB, PENDING_STATE, HASH_START, HASH_END, STREAM, SHARD];
+pub(crate) const NOT_FOR_PLANNING: &[&str] = &[PENDING, PENDING_SUB, PENDING_STATE, HASH_START, HASH_END];

@@ -26,13 +26,13 @@ pub mod codec;
 #[cfg(feature = "fan-out-connections")]
 mod connections;
 mod convert;
-mod created;
 mod errors;
 mod fan_out;
 mod gap;
 mod iterator;
 mod limits;
 mod list;
+mod origin;
 mod polling;
 mod sizes;
 #[cfg(test)]
@@ -50,8 +50,8 @@ pub use self::clients::KinesisClients;
 use self::codec::{Codec, decoded_by};
 #[cfg(feature = "fan-out-connections")]
 pub use self::connections::{ConnectionsError, FanOutConnections, TrustAnchors};
-use self::created::CreationTimes;
 use self::fan_out::{FanOut, FanOutReader};
+use self::origin::Origins;
 use self::polling::PollingReader;
 use crate::metric_definitions::PollingMetrics;
 use crate::ports::{Clock, ListedShards, ShardReader, SourceError, StreamSource};
@@ -78,7 +78,7 @@ struct Shared {
     metrics: PollingMetrics,
     turns: Turns,
     readers: Readers,
-    creation_times: CreationTimes,
+    origins: Origins,
 }
 
 /// How shards are read.
@@ -162,11 +162,10 @@ impl KinesisSource {
         metrics: PollingMetrics,
         readers: Readers,
     ) -> Self {
-        let creation_times = CreationTimes::default();
+        let origins = Origins::default();
         let turns = Turns::new(LARGE_ANSWERS);
         let records = reading(&clients.records, &clients.codec);
-        let shared =
-            Shared { clients, records, settings, clock, calls_in_flight, metrics, turns, readers, creation_times };
+        let shared = Shared { clients, records, settings, clock, calls_in_flight, metrics, turns, readers, origins };
         KinesisSource { shared: Arc::new(shared) }
     }
 }
@@ -180,12 +179,9 @@ fn reading(client: &Client, codec: &Arc<dyn Codec>) -> Client {
 #[async_trait]
 impl StreamSource for KinesisSource {
     async fn list_shards(&self, stream: &StreamId) -> Result<ListedShards, SourceError> {
-        let Shared { clients, clock, creation_times, .. } = &*self.shared;
+        let Shared { clients, clock, origins, .. } = &*self.shared;
         let listed = list::list_shards(&clients.control, &**clock, stream).await?;
-        Ok(match creation_times.of(&clients.control, stream).await {
-            Some(at) => listed.created(at),
-            None => listed,
-        })
+        Ok(origins.of(&clients.control, stream).await.told_by(listed))
     }
 
     async fn prepare(&self, stream: &StreamId) -> Result<(), SourceError> {

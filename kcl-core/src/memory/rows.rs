@@ -295,7 +295,6 @@ fn projected(row: &Row, projection: Projection) -> Row {
     if let (Row::Lease(lease), Projection::Planning) = (&mut row, projection) {
         lease.pending = None;
         lease.hash_range = None;
-        lease.multi_stream = None;
     }
     row
 }

@@ -50,18 +50,27 @@ pub struct ListedShards {
     /// When the stream was created, in whole seconds: tells it from an earlier one of the same name. Absent if the source
     /// does not say.
     pub stream_created: Option<Timestamp>,
+    /// The account that owns the stream. Absent if the source does not say. Needed where one table serves several streams.
+    pub stream_account: Option<String>,
 }
 
 impl ListedShards {
     /// A listing.
     pub fn new(shards: Vec<Shard>, service_time: Option<Timestamp>) -> Self {
-        ListedShards { shards, service_time, stream_created: None }
+        ListedShards { shards, service_time, stream_created: None, stream_account: None }
     }
 
     /// The same listing, of a stream that was created then. Parts of a second are cut off.
     #[must_use]
     pub fn created(mut self, at: Timestamp) -> Self {
         self.stream_created = Some(Timestamp::from_seconds(at.as_seconds()));
+        self
+    }
+
+    /// The same listing, of a stream that this account owns.
+    #[must_use]
+    pub fn owned_by(mut self, account: impl Into<String>) -> Self {
+        self.stream_account = Some(account.into());
         self
     }
 }

@@ -13,13 +13,19 @@ use crate::types::{ChildShard, CreateOutcome, Lease, ShardId, StoreError, Timest
 const CREATIONS: usize = 32;
 
 /// What new rows of this worker have in common. `listed_at`: the instant to which LATEST is pinned.
-pub(super) fn creation(context: &Context, listed_at: Timestamp, stream_created: Option<Timestamp>) -> Creation {
+pub(super) fn creation(
+    context: &Context,
+    listed_at: Timestamp,
+    stream: Option<&str>,
+    stream_created: Option<Timestamp>,
+) -> Creation {
     Creation {
         start: context.settings.start,
         listed_at,
         creator: context.worker.clone(),
         counter: context.creation_counter(),
         stream_created,
+        stream: stream.map(str::to_owned),
     }
 }
 
@@ -43,7 +49,8 @@ pub(crate) async fn rows_of_children(
             None => {}
         }
     }
-    Ok(children_of(parent, children, &others, &creation(context, context.wall(), parent.stream_created)))
+    let creation = creation(context, context.wall(), parent.stream(), parent.stream_created);
+    Ok(children_of(parent, children, &others, &creation))
 }
 
 /// Creates rows; those that exist already stay as they are.

@@ -201,7 +201,7 @@ pub enum Projection {
     /// Everything.
     All,
     /// What planning needs: owners, counters, epochs, checkpoints, parents and children, throughput, signs of life.
-    /// Pending checkpoints, hash ranges and multi-stream attributes are left out.
+    /// Pending checkpoints and hash ranges are left out.
     Planning,
 }
 

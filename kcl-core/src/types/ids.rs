@@ -215,6 +215,11 @@ impl StreamId {
         &self.name
     }
 
+    /// The account that owns the stream, if it was given by ARN.
+    pub fn account(&self) -> Option<&str> {
+        self.arn.as_deref()?.split(':').nth(4)
+    }
+
     /// The ARN, if the stream was given by it.
     pub fn arn(&self) -> Option<&str> {
         self.arn.as_deref()
@@ -352,10 +357,11 @@ mod tests {
     #[test]
     fn a_stream_is_known_by_name_or_by_arn() {
         let by_name: StreamId = "orders".parse().unwrap();
-        assert_eq!((by_name.name().as_str(), by_name.arn()), ("orders", None));
+        assert_eq!((by_name.name().as_str(), by_name.arn(), by_name.account()), ("orders", None, None));
         let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
         let by_arn: StreamId = arn.parse().unwrap();
         assert_eq!((by_arn.name().as_str(), by_arn.arn()), ("orders", Some(arn)));
+        assert_eq!(by_arn.account(), Some("123456789012"));
     }
 
     #[test]

@@ -138,9 +138,14 @@ impl Lease {
         }
     }
 
+    /// The stream as KCL serialises it, in a table that serves several.
+    pub fn stream(&self) -> Option<&str> {
+        self.multi_stream.as_ref().map(|multi| multi.stream.as_str())
+    }
+
     /// The key of the lease of another shard of the same stream.
     pub fn sibling_key(&self, shard: &ShardId) -> LeaseKey {
-        LeaseKey::of_shard(self.multi_stream.as_ref().map(|multi| multi.stream.as_str()), shard)
+        LeaseKey::of_shard(self.stream(), shard)
     }
 
     /// Whether the shard is processed to its end.

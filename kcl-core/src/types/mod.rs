@@ -12,6 +12,7 @@ mod position;
 mod record;
 mod shard;
 mod store_error;
+mod stream_identity;
 mod time;
 
 pub use aggregate::AggregateError;
@@ -37,4 +38,5 @@ pub use record::{
 };
 pub use shard::{ChildShard, HashRange, Shard, ShardEnd};
 pub use store_error::StoreError;
+pub use stream_identity::StreamIdentity;
 pub use time::{Backoff, Moment, Timestamp};

@@ -210,7 +210,7 @@ fn with_summary(summary: Reply) -> Fake {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_says_when_the_stream_was_created() {
+async fn a_listing_says_whose_the_stream_is_and_when_it_was_created() {
     let fake = with_summary(Reply::Json(json!({ "StreamDescriptionSummary": {
         "StreamName": "orders", "StreamARN": ARN, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
         "StreamCreationTimestamp": 1_792_567_680.75, "EnhancedMonitoring": [], "OpenShardCount": 1,
@@ -220,6 +220,7 @@ async fn a_listing_says_when_the_stream_was_created() {
     for stream in [by_name(), ARN.parse().unwrap()] {
         let listed = source.list_shards(&stream).await.unwrap();
         assert_eq!(listed.stream_created, Some(Timestamp::from_seconds(1_792_567_680)), "whole seconds");
+        assert_eq!(listed.stream_account.as_deref(), ARN.parse::<StreamId>().unwrap().account());
     }
 }
 
@@ -232,6 +233,6 @@ async fn a_service_that_does_not_tell_the_creation_time_is_listed_all_the_same()
         let clock = Arc::new(TestClock::default());
         let source = source_with(&with_summary(summary), ReadLimit::Service, &clock);
         let listed = source.list_shards(&by_name()).await.unwrap();
-        assert_eq!((listed.shards.len(), listed.stream_created), (1, None));
+        assert_eq!((listed.shards.len(), listed.stream_created, listed.stream_account), (1, None, None));
     }
 }

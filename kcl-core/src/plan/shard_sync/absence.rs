@@ -16,8 +16,8 @@ use crate::types::{Lease, LeaseKey, Moment, Shard};
 pub(crate) struct Absences {
     /// Since when the table has been watched without a gap.
     since: Option<Moment>,
-    /// The table has had a lease while it was watched.
-    any: bool,
+    /// The streams that have had a lease while the table was watched.
+    streams: BTreeSet<Option<String>>,
     gone: BTreeMap<LeaseKey, Gone>,
 }
 
@@ -44,40 +44,49 @@ impl Absences {
     /// Takes in a whole look at the table: what is `gone` since the look before, and what there is.
     pub(crate) fn observe(&mut self, gone: Vec<Lease>, fleet: &FleetView, now: Moment) {
         self.since.get_or_insert(now);
-        self.any |= !gone.is_empty() || !fleet.leases.is_empty();
+        for lease in gone.iter().chain(fleet.leases.values().map(|seen| &seen.lease)) {
+            if !self.has_had(lease.stream()) {
+                self.streams.insert(lease.stream().map(str::to_owned));
+            }
+        }
         self.gone.retain(|key, _| !fleet.leases.contains_key(key));
         self.gone.extend(gone.into_iter().map(|last| (last.key.clone(), Gone { last, since: now })));
     }
 
-    /// Forgets rows of shards that the stream has forgotten: nobody will ask for them.
-    pub(crate) fn forget_unlisted(&mut self, shards: &[Shard]) {
-        let listed: BTreeSet<LeaseKey> = shards.iter().map(|shard| LeaseKey::of_shard(None, &shard.id)).collect();
-        self.gone.retain(|key, _| listed.contains(key));
+    /// Forgets rows of shards that their stream has forgotten: nobody will ask for them.
+    pub(crate) fn forget_unlisted(&mut self, stream: Option<&str>, shards: &[Shard]) {
+        let listed: BTreeSet<LeaseKey> = shards.iter().map(|shard| LeaseKey::of_shard(stream, &shard.id)).collect();
+        self.gone.retain(|key, gone| gone.last.stream() != stream || listed.contains(key));
     }
 
-    /// Rows that were seen and are gone, as they were.
-    pub(crate) fn vanished(&self) -> impl Iterator<Item = &Lease> {
-        self.gone.values().map(|gone| &gone.last)
+    /// Rows of a stream that were seen and are gone, as they were.
+    pub(crate) fn vanished(&self, stream: Option<&str>) -> impl Iterator<Item = &Lease> {
+        self.gone.values().map(|gone| &gone.last).filter(move |last| last.stream() == stream)
+    }
+
+    fn has_had(&self, stream: Option<&str>) -> bool {
+        self.streams.iter().any(|seen| seen.as_deref() == stream)
     }
 
     /// What to do about a row that should be there. `expiry`: how long a holder may take at most.
-    pub(crate) fn judge(&self, key: &LeaseKey, expiry: Duration, now: Moment) -> Absence {
+    pub(crate) fn judge(&self, missing: &Lease, expiry: Duration, now: Moment) -> Absence {
         let over = |since: Moment| now.since(since) > expiry;
-        match (self.gone.get(key), self.since) {
+        match (self.gone.get(&missing.key), self.since) {
             (Some(gone), _) if gone.last.is_ended() => Absence::Over,
             (Some(gone), _) if over(gone.since) => Absence::Restore(Box::new(gone.last.clone())),
             (Some(gone), _) => Absence::Wait(gone.since + expiry + INSTANT),
-            // A table without a single lease is new.
-            (None, Some(_)) if !self.any => Absence::Create,
+            // A stream without a single lease is new to the table.
+            (None, Some(_)) if !self.has_had(missing.stream()) => Absence::Create,
             (None, Some(since)) if over(since) => Absence::Create,
             (None, Some(since)) => Absence::Wait(since + expiry + INSTANT),
             (None, None) => Absence::Wait(now + expiry + INSTANT),
         }
     }
 
-    /// When the first of the rows that vanished may be made again, if any is not over.
-    pub(crate) fn next(&self, expiry: Duration) -> Option<Moment> {
-        self.gone.values().filter(|gone| !gone.last.is_ended()).map(|gone| gone.since + expiry + INSTANT).min()
+    /// When the first of a stream's rows that vanished may be made again, if any is not over.
+    pub(crate) fn next(&self, stream: Option<&str>, expiry: Duration) -> Option<Moment> {
+        let ours = self.gone.values().filter(|gone| gone.last.stream() == stream && !gone.last.is_ended());
+        ours.map(|gone| gone.since + expiry + INSTANT).min()
     }
 }
 
@@ -87,7 +96,7 @@ const INSTANT: Duration = Duration::from_millis(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Checkpoint, Row};
+    use crate::types::{Checkpoint, MultiStream, Row, ShardId};
 
     const EXPIRY: Duration = Duration::from_secs(11);
 
@@ -95,12 +104,12 @@ mod tests {
         Moment::from_origin(Duration::from_secs(seconds))
     }
 
-    fn key(name: &str) -> LeaseKey {
-        LeaseKey::new(name).unwrap()
+    fn lease(name: &str, checkpoint: Checkpoint) -> Lease {
+        Lease::unowned(LeaseKey::new(name).unwrap(), checkpoint, 5)
     }
 
-    fn lease(name: &str, checkpoint: Checkpoint) -> Lease {
-        Lease::unowned(key(name), checkpoint, 5)
+    fn missing(name: &str) -> Lease {
+        lease(name, Checkpoint::TrimHorizon)
     }
 
     /// A worker that looked at these tables, at these seconds.
@@ -115,31 +124,39 @@ mod tests {
 
     #[test]
     fn a_new_table_is_filled_at_once() {
-        assert_eq!(watched(&[(100, &[])]).judge(&key("0"), EXPIRY, at(100)), Absence::Create);
+        assert_eq!(watched(&[(100, &[])]).judge(&missing("0"), EXPIRY, at(100)), Absence::Create);
+    }
+
+    #[test]
+    fn a_stream_that_is_new_to_the_table_is_filled_at_once() {
+        let absences = watched(&[(100, &[missing("1")])]);
+        let mut elsewhere = missing("1:clicks:2:0");
+        elsewhere.multi_stream = Some(MultiStream::new("1:clicks:2", ShardId::new("0").unwrap()));
+        assert_eq!(absences.judge(&elsewhere, EXPIRY, at(100)), Absence::Create);
     }
 
     #[test]
     fn a_row_that_was_never_seen_may_have_a_holder_until_it_would_have_shown() {
         let absences = watched(&[(100, &[lease("1", Checkpoint::TrimHorizon)])]);
-        assert!(matches!(absences.judge(&key("0"), EXPIRY, at(111)), Absence::Wait(until) if until > at(111)));
-        assert_eq!(absences.judge(&key("0"), EXPIRY, at(112)), Absence::Create);
+        assert!(matches!(absences.judge(&missing("0"), EXPIRY, at(111)), Absence::Wait(until) if until > at(111)));
+        assert_eq!(absences.judge(&missing("0"), EXPIRY, at(112)), Absence::Create);
     }
 
     #[test]
     fn a_row_that_vanished_is_left_to_its_holder_and_then_made_where_it_stood() {
         let row = lease("0", Checkpoint::Latest);
         let absences = watched(&[(100, std::slice::from_ref(&row)), (150, &[])]);
-        assert!(matches!(absences.judge(&key("0"), EXPIRY, at(161)), Absence::Wait(_)));
-        assert_eq!(absences.judge(&key("0"), EXPIRY, at(162)), Absence::Restore(Box::new(row.clone())));
-        assert!(absences.next(EXPIRY).is_some_and(|next| next > at(161) && next < at(162)));
+        assert!(matches!(absences.judge(&missing("0"), EXPIRY, at(161)), Absence::Wait(_)));
+        assert_eq!(absences.judge(&missing("0"), EXPIRY, at(162)), Absence::Restore(Box::new(row.clone())));
+        assert!(absences.next(None, EXPIRY).is_some_and(|next| next > at(161) && next < at(162)));
         let back = watched(&[(100, std::slice::from_ref(&row)), (150, &[]), (152, std::slice::from_ref(&row))]);
-        assert_eq!(back.next(EXPIRY), None, "its holder has made it");
+        assert_eq!(back.next(None, EXPIRY), None, "its holder has made it");
     }
 
     #[test]
     fn an_ended_row_that_vanished_is_over() {
         let absences = watched(&[(100, &[lease("0", Checkpoint::ShardEnd)]), (150, &[])]);
-        assert_eq!(absences.judge(&key("0"), EXPIRY, at(500)), Absence::Over);
-        assert_eq!(absences.next(EXPIRY), None);
+        assert_eq!(absences.judge(&missing("0"), EXPIRY, at(500)), Absence::Over);
+        assert_eq!(absences.next(None, EXPIRY), None);
     }
 }

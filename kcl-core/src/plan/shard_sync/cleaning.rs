@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Rows;
 use super::lineage::{Over, has_begun};
 use crate::types::{Condition, Lease, LeaseKey, Shard, ShardId};
 
@@ -13,7 +14,7 @@ use crate::types::{Condition, Lease, LeaseKey, Shard, ShardId};
 /// generation. A child that the stream has forgotten, as well as its parent, and that has no row, will never be read.
 ///
 /// A listing without shards proves nothing: no row is removed.
-pub(crate) fn removable(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>) -> Vec<LeaseKey> {
+pub(crate) fn removable(shards: &[Shard], rows: &Rows<'_>) -> Vec<LeaseKey> {
     if shards.is_empty() {
         return Vec::new();
     }
@@ -24,20 +25,19 @@ pub(crate) fn removable(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>) -> 
             children.entry(parent).or_default().insert(&shard.id);
         }
     }
-    let over = Over::of(shards, rows.values().copied());
+    let over = Over::of(shards, rows);
     let mut removable = Vec::new();
-    for (key, row) in rows.iter().filter(|(_, row)| row.is_ended()) {
-        let Ok(id) = row.shard_id() else { continue };
-        let is_listed = listed.contains(&id);
+    for (id, row) in rows.iter().filter(|(_, row)| row.is_ended()) {
+        let is_listed = listed.contains(id);
         let children: BTreeSet<&ShardId> =
-            row.children.iter().chain(children.get(&id).into_iter().flatten().copied()).collect();
-        let is_done = |child: &ShardId| match rows.get(&row.sibling_key(child)) {
+            row.children.iter().chain(children.get(id).into_iter().flatten().copied()).collect();
+        let is_done = |child: &ShardId| match rows.get(child) {
             Some(child) => has_begun(child),
             None => over.contains(child) || (!is_listed && !listed.contains(child)),
         };
         let done = if children.is_empty() { !is_listed } else { children.into_iter().all(is_done) };
         if done {
-            removable.push(key.clone());
+            removable.push(row.key.clone());
         }
     }
     removable

@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::super::missing_leases;
 use super::super::tests::{creation, rows, shards};
+use super::super::{missing_leases, rows_of};
 use super::*;
 use crate::settings::InitialPosition;
 use crate::types::{Checkpoint, RecordPosition};
 
 fn removed(listing: &str, fixture: &str) -> String {
     let (shards, rows) = (shards(listing), rows(fixture));
-    let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+    let rows = rows_of(None, &rows);
     let keys: Vec<String> = removable(&shards, &rows).iter().map(LeaseKey::to_string).collect();
     keys.join(" ")
 }
@@ -42,7 +42,7 @@ fn what_came_from_a_child_stands_for_it_when_its_row_is_gone() {
 fn a_child_that_was_forgotten_unread_holds_nothing_up() {
     let mut table = rows("0 end, 9");
     table[0].children = [ShardId::new("1").unwrap()].into();
-    let table: BTreeMap<LeaseKey, &Lease> = table.iter().map(|row| (row.key.clone(), row)).collect();
+    let table = rows_of(None, &table);
     assert_eq!(removable(&shards("9"), &table).len(), 1);
     assert_eq!(removable(&shards("0 closed, 9"), &table).len(), 0, "the parent is still listed, so the child will be");
 }
@@ -91,7 +91,7 @@ proptest! {
                 }
                 _ => {}
             }
-            let rows: BTreeMap<LeaseKey, &Lease> = table.iter().map(|(key, row)| (key.clone(), row)).collect();
+            let rows = rows_of(None, table.values());
             let made = missing_leases(&stream, &rows, &creation(InitialPosition::TrimHorizon));
             let gone = removable(&stream, &rows);
             for lease in made {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{Checkpoint, Lease, LeaseKey, Shard, ShardId};
+use super::Rows;
+use crate::types::{Checkpoint, Lease, Shard, ShardId};
 
 /// Shards that were processed to their end, as their descendants prove: nobody reads a shard before all of its parents have
 /// ended, so whatever a shard that has begun came from is over.
@@ -13,20 +14,18 @@ pub(super) struct Over<'a> {
 
 impl<'a> Over<'a> {
     /// From the listing and the rows: either may know the parents of a shard.
-    pub(super) fn of(shards: &'a [Shard], rows: impl Iterator<Item = &'a Lease>) -> Self {
-        let listed: BTreeMap<LeaseKey, &Shard> =
-            shards.iter().map(|shard| (LeaseKey::of_shard(None, &shard.id), shard)).collect();
-        let rows: BTreeMap<&LeaseKey, &Lease> = rows.map(|row| (&row.key, row)).collect();
-        let parents = |key: &LeaseKey| {
-            let by_row = rows.get(key).into_iter().flat_map(|row| &row.parents);
-            by_row.chain(listed.get(key).into_iter().flat_map(|shard| shard.parents()))
+    pub(super) fn of(shards: &'a [Shard], rows: &Rows<'a>) -> Self {
+        let listed: BTreeMap<&ShardId, &Shard> = shards.iter().map(|shard| (&shard.id, shard)).collect();
+        let parents = |shard: &ShardId| {
+            let by_row = rows.get(shard).copied().into_iter().flat_map(|row| &row.parents);
+            by_row.chain(listed.get(shard).copied().into_iter().flat_map(|shard| shard.parents()))
         };
         let mut over = BTreeSet::new();
         let mut stack: Vec<&ShardId> =
-            rows.values().filter(|row| has_begun(row)).flat_map(|row| parents(&row.key)).collect();
+            rows.iter().filter(|(_, row)| has_begun(row)).flat_map(|(shard, _)| parents(shard)).collect();
         while let Some(shard) = stack.pop() {
             if over.insert(shard) {
-                stack.extend(parents(&LeaseKey::of_shard(None, shard)));
+                stack.extend(parents(shard));
             }
         }
         Over { shards: over }

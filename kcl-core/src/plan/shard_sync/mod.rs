@@ -17,7 +17,16 @@ use lineage::Over;
 
 use super::fleet_view::FleetView;
 use crate::settings::InitialPosition;
-use crate::types::{Checkpoint, ChildShard, Lease, LeaseKey, Shard, ShardId, Timestamp, WorkerId};
+use crate::types::{Checkpoint, ChildShard, Lease, LeaseKey, MultiStream, Shard, ShardId, Timestamp, WorkerId};
+
+/// The rows of one stream by their shards: shards of different streams have the same ids.
+pub(crate) type Rows<'a> = BTreeMap<ShardId, &'a Lease>;
+
+/// Those of `leases` that are of this stream.
+pub(crate) fn rows_of<'a>(stream: Option<&str>, leases: impl IntoIterator<Item = &'a Lease>) -> Rows<'a> {
+    let ours = leases.into_iter().filter(|lease| lease.stream() == stream);
+    ours.filter_map(|lease| Some((lease.shard_id().ok()?, lease))).collect()
+}
 
 /// Who creates rows, when, and where new shards begin.
 #[derive(Debug, Clone)]
@@ -30,11 +39,15 @@ pub(crate) struct Creation {
     pub(crate) counter: u64,
     /// When the stream was created, if it is known.
     pub(crate) stream_created: Option<Timestamp>,
+    /// The stream as it stands in the keys of a table of several streams.
+    pub(crate) stream: Option<String>,
 }
 
 impl Creation {
-    fn lease(&self, key: LeaseKey, checkpoint: Checkpoint, start: Option<Timestamp>) -> Lease {
-        let mut lease = Lease::unowned(key, checkpoint, self.counter);
+    fn lease(&self, shard: &ShardId, checkpoint: Checkpoint, start: Option<Timestamp>) -> Lease {
+        let stream = self.stream.as_deref();
+        let mut lease = Lease::unowned(LeaseKey::of_shard(stream, shard), checkpoint, self.counter);
+        lease.multi_stream = stream.map(|stream| MultiStream::new(stream, shard.clone()));
         lease.start = start;
         lease.last_owner = Some(self.creator.clone());
         lease.stream_created = self.stream_created;
@@ -74,7 +87,7 @@ enum Standing {
 /// A shard whose parents have all ended is due (a worker died before it made the row). A shard to which no row leads begins
 /// at the start: with TRIM_HORIZON or an instant its oldest listed ancestors do, open or closed; with LATEST only open ones.
 /// A shard from which another came that has begun is over and never due again: its row was cleaned away.
-pub(crate) fn missing_leases(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Vec<Lease> {
+pub(crate) fn missing_leases(shards: &[Shard], rows: &Rows<'_>, creation: &Creation) -> Vec<Lease> {
     let mut sync = Sync::new(shards, rows, creation);
     let due: Vec<&Shard> = shards.iter().filter(|shard| sync.standing(&shard.id) == Some(Standing::Due)).collect();
     due.into_iter().map(|shard| sync.lease(shard)).collect()
@@ -85,24 +98,25 @@ pub(crate) fn missing_leases(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>
 pub(crate) fn missing_beside<'a>(
     vanished: impl IntoIterator<Item = &'a Lease>,
     shards: &[Shard],
-    rows: &BTreeMap<LeaseKey, &Lease>,
+    rows: &Rows<'_>,
     creation: &Creation,
 ) -> Vec<Lease> {
-    let vanished: BTreeMap<LeaseKey, &Lease> = vanished.into_iter().map(|lease| (lease.key.clone(), lease)).collect();
+    let vanished = rows_of(creation.stream.as_deref(), vanished);
     let missing = missing_leases(shards, rows, creation);
     if vanished.is_empty() || missing.is_empty() {
         return missing;
     }
-    let mut before: BTreeMap<LeaseKey, &Lease> = vanished.clone();
-    before.extend(rows.iter().map(|(key, row)| (key.clone(), *row)));
+    let mut before = vanished.clone();
+    before.extend(rows.iter().map(|(shard, row)| (shard.clone(), *row)));
     let then: BTreeSet<LeaseKey> =
         missing_leases(shards, &before, creation).into_iter().map(|lease| lease.key).collect();
-    missing.into_iter().filter(|lease| vanished.contains_key(&lease.key) || then.contains(&lease.key)).collect()
+    let is_gone = |lease: &Lease| lease.shard_id().is_ok_and(|shard| vanished.contains_key(&shard));
+    missing.into_iter().filter(|lease| is_gone(lease) || then.contains(&lease.key)).collect()
 }
 
 /// What nobody would ever read, although the stream takes records there: neither a lease that is open or due, nor one that
 /// follows when its parents end. Nothing for streams without hash keys, which have lineage only.
-pub(crate) fn holes(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creation: &Creation) -> Vec<Hole> {
+pub(crate) fn holes(shards: &[Shard], rows: &Rows<'_>, creation: &Creation) -> Vec<Hole> {
     if shards.iter().all(|shard| shard.hash_range.is_none()) {
         return Vec::new();
     }
@@ -113,24 +127,25 @@ pub(crate) fn holes(shards: &[Shard], rows: &BTreeMap<LeaseKey, &Lease>, creatio
 }
 
 /// Children of ended shards that have no row: perhaps their row was cleaned away, perhaps nobody has made it.
-pub(crate) fn without_row(fleet: &FleetView) -> impl Iterator<Item = LeaseKey> {
-    let ended = fleet.leases.values().map(|seen| &seen.lease).filter(|lease| lease.is_ended());
+pub(crate) fn without_row(stream: Option<&str>, fleet: &FleetView) -> impl Iterator<Item = LeaseKey> {
+    let leases = fleet.leases.values().map(|seen| &seen.lease);
+    let ended = leases.filter(move |lease| lease.is_ended() && lease.stream() == stream);
     let children = ended.flat_map(|lease| lease.children.iter().map(|child| lease.sibling_key(child)));
     children.filter(|key| !fleet.leases.contains_key(key))
 }
 
 struct Sync<'a> {
     listed: BTreeMap<&'a ShardId, &'a Shard>,
-    rows: &'a BTreeMap<LeaseKey, &'a Lease>,
+    rows: &'a Rows<'a>,
     over: Over<'a>,
     creation: &'a Creation,
     standings: BTreeMap<&'a ShardId, Standing>,
 }
 
 impl<'a> Sync<'a> {
-    fn new(shards: &'a [Shard], rows: &'a BTreeMap<LeaseKey, &'a Lease>, creation: &'a Creation) -> Self {
+    fn new(shards: &'a [Shard], rows: &'a Rows<'a>, creation: &'a Creation) -> Self {
         let listed = shards.iter().map(|shard| (&shard.id, shard)).collect();
-        let over = Over::of(shards, rows.values().copied());
+        let over = Over::of(shards, rows);
         Sync { listed, rows, over, creation, standings: BTreeMap::new() }
     }
 
@@ -168,7 +183,7 @@ impl<'a> Sync<'a> {
     }
 
     fn by_row(&self, shard: &ShardId) -> Option<Standing> {
-        let row = self.rows.get(&LeaseKey::of_shard(None, shard))?;
+        let row = self.rows.get(shard)?;
         Some(if row.is_ended() { Standing::Ended } else { Standing::Open })
     }
 
@@ -196,8 +211,7 @@ impl<'a> Sync<'a> {
 
     /// The row of a shard that is due.
     fn lease(&self, shard: &Shard) -> Lease {
-        let parents: Vec<&Lease> =
-            shard.parents().filter_map(|id| self.rows.get(&LeaseKey::of_shard(None, id)).copied()).collect();
+        let parents: Vec<&Lease> = shard.parents().filter_map(|id| self.rows.get(id).copied()).collect();
         let (checkpoint, start) = if !parents.is_empty() {
             child_start(&parents)
         } else if shard.parents().any(|parent| self.over.contains(parent)) {
@@ -206,7 +220,7 @@ impl<'a> Sync<'a> {
         } else {
             self.creation.initial()
         };
-        let mut lease = self.creation.lease(LeaseKey::of_shard(None, &shard.id), checkpoint, start);
+        let mut lease = self.creation.lease(&shard.id, checkpoint, start);
         lease.parents = shard.parents().cloned().collect();
         lease.hash_range = shard.hash_range;
         lease
@@ -254,7 +268,7 @@ pub(crate) fn children_of(
         }
         let parents: Vec<&Lease> = others.into_iter().flatten().chain([parent]).collect();
         let (checkpoint, start) = child_start(&parents);
-        let mut lease = creation.lease(parent.sibling_key(&child.id), checkpoint, start);
+        let mut lease = creation.lease(&child.id, checkpoint, start);
         lease.parents = child.parents.iter().cloned().collect();
         lease.hash_range = child.hash_range;
         due.push(lease);

@@ -53,12 +53,37 @@ pub(super) fn rows(fixture: &str) -> Vec<Lease> {
 
 pub(super) fn creation(start: InitialPosition) -> Creation {
     let (listed_at, creator) = (Timestamp::from_millis(7), WorkerId::new("w").unwrap());
-    Creation { start, listed_at, creator, counter: 1_000, stream_created: Some(Timestamp::from_seconds(3)) }
+    let stream_created = Some(Timestamp::from_seconds(3));
+    Creation { start, listed_at, creator, counter: 1_000, stream_created, stream: None }
+}
+
+#[test]
+fn shards_of_several_streams_with_the_same_ids_do_not_mix() {
+    let of = |stream: Option<&str>, fixture: &str| {
+        let of_stream = |mut row: Lease| {
+            let shard = row.shard_id().unwrap();
+            row.key = LeaseKey::of_shard(stream, &shard);
+            row.multi_stream = stream.map(|stream| MultiStream::new(stream, shard));
+            row
+        };
+        rows(fixture).into_iter().map(of_stream).collect::<Vec<_>>()
+    };
+    let (orders, clicks) = (Some("1:orders:7"), Some("1:clicks:7"));
+    let table = [of(orders, "0 end, 1 begun"), of(clicks, "0, 2 begun"), of(None, "3 begun")].concat();
+    let listing = shards("0 closed, 1 < 0, 2 < 0, 3 < 0");
+    for (stream, expected) in
+        [(orders, ["1:orders:7:2", "1:orders:7:3"].as_slice()), (clicks, &[]), (None, &["1", "2"])]
+    {
+        let creation = Creation { stream: stream.map(str::to_owned), ..creation(TRIM) };
+        let missing = missing_leases(&listing, &rows_of(stream, &table), &creation);
+        assert_eq!(missing.iter().map(|lease| lease.key.as_str()).collect::<Vec<_>>(), expected);
+        assert!(missing.iter().all(|lease| lease.stream() == stream && lease.shard_id().is_ok()));
+    }
 }
 
 fn missing(listing: &str, fixture: &str, start: InitialPosition) -> String {
     let rows = rows(fixture);
-    let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+    let rows = rows_of(None, &rows);
     let leases = missing_leases(&shards(listing), &rows, &creation(start));
     leases.iter().map(|lease| format!("{} {}", lease.key, lease.checkpoint)).collect::<Vec<_>>().join(", ")
 }
@@ -106,7 +131,7 @@ fn a_shard_is_not_due_again_once_something_that_came_from_it_has_begun() {
 fn a_row_that_vanished_proves_still_what_it_proved() {
     let beside = |gone: &str, listing: &str, left: &str| {
         let (gone, rows) = (rows(gone), rows(left));
-        let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+        let rows = rows_of(None, &rows);
         let leases = missing_beside(&gone, &shards(listing), &rows, &creation(TRIM));
         leases.iter().map(|lease| lease.key.to_string()).collect::<Vec<_>>().join(", ")
     };
@@ -128,7 +153,7 @@ fn a_hole_is_what_no_lease_leads_to() {
     listing[2].hash_range = HashRange::new(half + 1, u128::MAX);
     let found = |listing: &[Shard], fixture: &str| {
         let rows = rows(fixture);
-        let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+        let rows = rows_of(None, &rows);
         holes(listing, &rows, &creation(TRIM))
     };
     assert_eq!(found(&listing, "0"), [], "the children follow");
@@ -186,13 +211,13 @@ proptest! {
         }).collect();
         let shards = shards(&listing.join(","));
         let rows = rows(&fixture.join(","));
-        let rows: BTreeMap<LeaseKey, &Lease> = rows.iter().map(|row| (row.key.clone(), row)).collect();
+        let rows = rows_of(None, &rows);
         let created = missing_leases(&shards, &rows, &creation(if latest { LATEST } else { TRIM }));
         for lease in &created {
-            prop_assert!(!rows.contains_key(&lease.key));
+            prop_assert!(!rows.contains_key(&lease.shard_id().unwrap()));
             for parent in &lease.parents {
                 let key = lease.sibling_key(parent);
-                prop_assert!(rows.get(&key).is_none_or(|row| row.is_ended()), "{} before {}", lease.key, key);
+                prop_assert!(rows.get(parent).is_none_or(|row| row.is_ended()), "{} before {}", lease.key, key);
                 prop_assert!(created.iter().all(|other| other.key != key), "{} together with {}", lease.key, key);
             }
         }

@@ -1,6 +1,6 @@
 //! The leader's second half: leases for new shards, and none for those that are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::plan::fleet_view::FleetView;
 use crate::plan::shard_sync::absence::{Absence, Absences};
 use crate::plan::shard_sync::coverage::Hole;
 use crate::plan::shard_sync::recreated::{Recreated, recreated};
-use crate::plan::shard_sync::{self, cleaning};
+use crate::plan::shard_sync::{self, cleaning, rows_of};
 use crate::plan::transition;
 use crate::ports::{ListedShards, SourceError};
 use crate::runtime::context::Context;
@@ -48,8 +48,8 @@ impl Listing {
     /// Asks the stream, if it is time, without waiting for the answer.
     pub(super) fn ask_if_due(&mut self, context: &Arc<Context>, absences: &Absences, fleet: &FleetView) {
         let now = context.clock.now();
-        let vanished = absences.next(context.settings.timings.expiry).is_some_and(|at| at <= now);
-        let left_over = || shard_sync::without_row(fleet).any(|key| !self.settled.contains(&key));
+        let vanished = absences.next(None, context.settings.timings.expiry).is_some_and(|at| at <= now);
+        let left_over = || shard_sync::without_row(None, fleet).any(|key| !self.settled.contains(&key));
         if self.asked.is_some() || self.fresh.is_some() || !(now >= self.due || vanished || left_over()) {
             return;
         }
@@ -110,11 +110,10 @@ impl Leader {
         if self.belongs_to_another_stream(listed.stream_created) {
             return Ok(());
         }
-        let creation = creation(&self.context, listed.at, listed.stream_created);
+        let creation = creation(&self.context, listed.at, None, listed.stream_created);
         let (wanted, holes) = {
-            let rows: BTreeMap<LeaseKey, &Lease> =
-                self.fleet.leases.iter().map(|(key, seen)| (key.clone(), &seen.lease)).collect();
-            let vanished = self.absences.vanished();
+            let rows = rows_of(None, self.fleet.leases.values().map(|seen| &seen.lease));
+            let vanished = self.absences.vanished(None);
             let missing = shard_sync::missing_beside(vanished, &listed.shards, &rows, &creation);
             (missing, shard_sync::holes(&listed.shards, &rows, &creation))
         };
@@ -128,8 +127,8 @@ impl Leader {
             // Not this worker's business any more.
             return Ok(());
         }
-        self.absences.forget_unlisted(&listed.shards);
-        self.listing.settled = shard_sync::without_row(&self.fleet).collect();
+        self.absences.forget_unlisted(None, &listed.shards);
+        self.listing.settled = shard_sync::without_row(None, &self.fleet).collect();
         self.find_removable(&listed.shards);
         self.listing.fresh = None;
         if let Some(at) = wait {
@@ -152,7 +151,7 @@ impl Leader {
     fn judge(&self, wanted: Vec<Lease>, now: Moment) -> (Vec<Lease>, Option<Moment>) {
         let (mut due, mut wait) = (Vec::new(), None::<Moment>);
         for lease in wanted {
-            match self.absences.judge(&lease.key, self.context.settings.timings.expiry, now) {
+            match self.absences.judge(&lease, self.context.settings.timings.expiry, now) {
                 Absence::Create => due.push(lease),
                 Absence::Restore(last) => {
                     tracing::warn!(lease_key = %last.key, checkpoint = %last.checkpoint, "a lease row was deleted and its holder does not make it again");
@@ -204,8 +203,7 @@ impl Leader {
 
     /// Notes which rows nobody needs any more.
     fn find_removable(&mut self, shards: &[Shard]) {
-        let rows: BTreeMap<LeaseKey, &Lease> =
-            self.fleet.leases.iter().map(|(key, seen)| (key.clone(), &seen.lease)).collect();
+        let rows = rows_of(None, self.fleet.leases.values().map(|seen| &seen.lease));
         self.removable = cleaning::removable(shards, &rows);
     }
 

@@ -1,11 +1,9 @@
 //! Which rows are made and removed along the lineage of shards: what the leader's shard sync and the finisher of a shard
 //! decide.
 
-use std::collections::BTreeMap;
-
 use super::Holder;
 use crate::plan::shard_end::ShardEnding;
-use crate::plan::shard_sync::{self, Creation, cleaning};
+use crate::plan::shard_sync::{self, Creation, cleaning, rows_of};
 use crate::plan::transition;
 use crate::settings::InitialPosition;
 use crate::types::{ChildShard, Condition, Lease, LeaseKey, Shard, StepResult, Timestamp, TransactionStep, WorkerId};
@@ -33,22 +31,19 @@ impl Creator {
             creator: self.id.clone(),
             counter: self.counter,
             stream_created: None,
+            stream: None,
         }
     }
 }
 
-fn by_key(rows: &[Lease]) -> BTreeMap<LeaseKey, &Lease> {
-    rows.iter().map(|row| (row.key.clone(), row)).collect()
-}
-
 /// The rows that a leader finds missing when it compares the listing with the table.
 pub fn missing_leases(shards: &[Shard], rows: &[Lease], creator: &Creator) -> Vec<Lease> {
-    shard_sync::missing_leases(shards, &by_key(rows), &creator.creation())
+    shard_sync::missing_leases(shards, &rows_of(None, rows), &creator.creation())
 }
 
 /// The rows of ended shards that a leader may remove.
 pub fn removable(shards: &[Shard], rows: &[Lease]) -> Vec<LeaseKey> {
-    cleaning::removable(shards, &by_key(rows))
+    cleaning::removable(shards, &rows_of(None, rows))
 }
 
 /// What must hold of a row for its removal.

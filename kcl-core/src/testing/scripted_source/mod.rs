@@ -36,6 +36,8 @@ struct Streams {
     /// When a stream was created, where it tells.
     created: BTreeMap<StreamId, Timestamp>,
     listing_errors: VecDeque<SourceError>,
+    /// Streams whose listings fail, each with its error.
+    unlisted: BTreeMap<StreamId, SourceError>,
     /// Most records of one answer.
     batch_limit: Option<usize>,
 }
@@ -140,7 +142,8 @@ impl ScriptedSource {
         self.change(shard, |script| script.errors.push_back(error));
     }
 
-    /// Says when the stream was created: another time is another stream. Without it listings do not tell.
+    /// Says when the stream was created, in the account 000000000000: another time is another stream. Without it listings
+    /// do not tell.
     pub fn set_created(&self, stream: &StreamId, at: Timestamp) {
         self.lock().created.insert(stream.clone(), at);
         self.tell();
@@ -149,6 +152,15 @@ impl ScriptedSource {
     /// Lets the next listing fail. Said again, the one after that, too.
     pub fn fail_listing(&self, error: SourceError) {
         self.lock().listing_errors.push_back(error);
+    }
+
+    /// Lets every listing of a stream fail from now on, or no longer.
+    pub fn fail_listings_of(&self, stream: &StreamId, error: Option<SourceError>) {
+        let unlisted = &mut self.lock().unlisted;
+        match error {
+            Some(error) => drop(unlisted.insert(stream.clone(), error)),
+            None => drop(unlisted.remove(stream)),
+        }
     }
 
     /// Lets `next` of the shard's readers wait, as a call whose answer does not come, until
@@ -220,6 +232,9 @@ impl Streams {
     }
 }
 
+/// The owner of streams that tell.
+const ACCOUNT: &str = "000000000000";
+
 impl fmt::Debug for ScriptedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScriptedSource").finish_non_exhaustive()
@@ -233,13 +248,16 @@ impl StreamSource for ScriptedSource {
         if let Some(error) = streams.listing_errors.pop_front() {
             return Err(error);
         }
+        if let Some(error) = streams.unlisted.get(stream) {
+            return Err(error.clone());
+        }
         let Some(shards) = streams.shards.get(stream) else {
             return Err(SourceError::NotFound { stream: stream.to_string(), message: "it was not scripted".into() });
         };
         let shards = shards.values().map(|script| script.shard.clone()).collect();
         let listed = ListedShards::new(shards, Some(self.clock.wall()));
         Ok(match streams.created.get(stream) {
-            Some(at) => listed.created(*at),
+            Some(at) => listed.created(*at).owned_by(ACCOUNT),
             None => listed,
         })
     }

@@ -1,4 +1,4 @@
-//! When a stream was created: what tells it from an earlier one of the same name.
+//! Whose a stream is and when it was created: what tells it from others, also from an earlier one of the same name.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,18 +9,40 @@ use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 
 use super::convert;
 use super::errors::Fault;
+use crate::ports::ListedShards;
 use crate::types::{StreamId, Timestamp};
 
-/// Asks when streams were created, as far as the service tells.
+/// What tells a stream from all others, as far as the service tells.
 #[derive(Debug, Default)]
-pub(super) struct CreationTimes {
+pub(super) struct Origin {
+    created: Option<Timestamp>,
+    account: Option<String>,
+}
+
+impl Origin {
+    /// Says it with the listing.
+    pub(super) fn told_by(self, listed: ListedShards) -> ListedShards {
+        let listed = match self.created {
+            Some(at) => listed.created(at),
+            None => listed,
+        };
+        match self.account {
+            Some(account) => listed.owned_by(account),
+            None => listed,
+        }
+    }
+}
+
+/// Asks for the origins of streams.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
     denied: AtomicBool,
 }
 
-impl CreationTimes {
-    /// When the stream was created; `None` if that cannot be found out now. Shards are listed and read all the same: what is
+impl Origins {
+    /// The origin of the stream; nothing of it if that cannot be found out now. Shards are listed and read all the same: what is
     /// lost is only that a stream which was deleted and created again is recognised.
-    pub(super) async fn of(&self, client: &Client, stream: &StreamId) -> Option<Timestamp> {
+    pub(super) async fn of(&self, client: &Client, stream: &StreamId) -> Origin {
         let call = client.describe_stream_summary();
         let call = match stream.arn() {
             Some(arn) => call.stream_arn(arn),
@@ -30,10 +52,14 @@ impl CreationTimes {
         let settings = Config::builder().timeout_config(timeouts);
         match call.customize().config_override(settings).send().await {
             Ok(output) => {
-                let summary = output.stream_description_summary?;
+                let Some(summary) = output.stream_description_summary else { return Origin::default() };
                 let created = convert::timestamp(&summary.stream_creation_timestamp);
-                // The SDK puts the epoch where an answer says nothing.
-                (created.as_millis() > 0).then_some(created)
+                let arn = StreamId::by_arn(&summary.stream_arn).ok();
+                Origin {
+                    // The SDK puts the epoch where an answer says nothing.
+                    created: (created.as_millis() > 0).then_some(created),
+                    account: arn.as_ref().and_then(StreamId::account).map(str::to_owned),
+                }
             }
             Err(error) => {
                 match Fault::of(&error) {
@@ -42,7 +68,7 @@ impl CreationTimes {
                     }
                     fault => tracing::debug!(%stream, ?fault, "the stream's creation time is not known"),
                 }
-                None
+                Origin::default()
             }
         }
     }
