@@ -5,3 +5,4 @@ pub mod budgets;
 pub mod protocol;
 pub mod sim;
 pub mod stopped_sink;
+pub mod virtual_sleep;

@@ -12,8 +12,6 @@
 mod reading;
 mod scene;
 mod secure;
-#[path = "../support/virtual_sleep.rs"]
-mod virtual_sleep;
 #[path = "../support/waiting.rs"]
 #[allow(dead_code, reason = "others need more of it")]
 mod waiting;
@@ -22,5 +20,6 @@ mod changing;
 mod connections;
 mod consumers;
 mod faults;
+mod going_away;
 mod subscribing;
 mod workers;

@@ -10,14 +10,13 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use integration_tests::virtual_sleep::sleep_of;
 use kcl_core::kinesis::{KinesisClients, KinesisSource};
 use kcl_core::ports::Clock;
 use kcl_core::settings::PollingSettings;
 use kcl_core::testing::ManualClock;
 use kcl_core::types::{ConsumerId, ShardRef};
 use kcl_local::{Fault, FaultPlan, FaultRule, LocalKinesis, NewRecord, Settings, ShardFilter, Sleep, Timestamp};
-
-use crate::virtual_sleep::sleep_of;
 
 pub(crate) const STREAM: &str = "orders";
 pub(crate) const APPLICATION: &str = "orders-app";

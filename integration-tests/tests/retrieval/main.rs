@@ -9,8 +9,6 @@ mod reading;
 #[path = "../fan_out/scene.rs"]
 #[allow(dead_code, reason = "others need more of it")]
 mod scene;
-#[path = "../support/virtual_sleep.rs"]
-mod virtual_sleep;
 #[path = "../support/waiting.rs"]
 #[allow(dead_code, reason = "others need more of it")]
 mod waiting;

@@ -12,8 +12,6 @@
 mod items;
 mod log;
 mod services;
-#[path = "../support/virtual_sleep.rs"]
-mod virtual_sleep;
 mod virtual_time;
 #[path = "../support/waiting.rs"]
 mod waiting;

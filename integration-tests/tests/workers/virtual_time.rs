@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use integration_tests::virtual_sleep::sleep_of;
 use kcl_core::ports::Clock;
 use kcl_core::testing::{ManualClock, ScriptedSource};
 use kcl_core::types::{ShardId, ShardRef, StreamId};
@@ -13,7 +14,6 @@ use kcl_local::LocalDynamoDb;
 
 use crate::items::{Item, key_of};
 use crate::log::Log;
-use crate::virtual_sleep::sleep_of;
 
 pub(crate) const STREAM: &str = "orders";
 pub(crate) const TABLE: &str = "fx-orders";

@@ -61,6 +61,13 @@ pub(super) struct Place {
     answered: bool,
 }
 
+/// What became of a request.
+enum Sent {
+    Answered(Response<Answer>),
+    /// The server had said on this connection that it takes no more calls. Nobody has seen this one.
+    TooLate(Request<SdkBody>),
+}
+
 /// How a call gets on.
 enum Way {
     Place(Place),
@@ -76,11 +83,14 @@ impl Pool {
     }
 
     /// Sends a request over a connection that has room for it.
-    pub(super) async fn send(&self, request: Request<SdkBody>) -> Result<Response<Answer>, ConnectorError> {
+    pub(super) async fn send(&self, mut request: Request<SdkBody>) -> Result<Response<Answer>, ConnectorError> {
         let server = server_of(request.uri());
         loop {
             match self.way(&server, request.uri()) {
-                Way::Place(place) => return place.send(request).await,
+                Way::Place(place) => match place.send(request).await? {
+                    Sent::Answered(response) => return Ok(response),
+                    Sent::TooLate(unsent) => request = unsent,
+                },
                 // If the connection is gone, the next look says so.
                 Way::Wait(mut answered) => drop(answered.wait_for(|answered| *answered).await),
                 Way::Dial(dialing) => {
@@ -146,7 +156,11 @@ impl Pool {
             match made {
                 Ok(Made::Http2(connection)) => {
                     if connection.is_over() {
-                        return Err(unreachable("the server closed the connection at once"));
+                        // After an answer to somebody else it is only too late for this one.
+                        return match *connection.answered.borrow() {
+                            true => Ok(None),
+                            false => Err(unreachable("the server closed the connection at once")),
+                        };
                     }
                     if !server.connections.iter().any(|known| Arc::ptr_eq(known, &connection)) {
                         server.connections.push(connection);
@@ -208,11 +222,23 @@ impl Connection {
 }
 
 impl Place {
-    async fn send(mut self, request: Request<SdkBody>) -> Result<Response<Answer>, ConnectorError> {
-        let response = self.connection.sender.clone().send_request(request).await.map_err(broken)?;
-        self.answered = true;
-        self.connection.answered.send_replace(true);
-        Ok(response.map(|body| Answer::new(body, Some(self))))
+    async fn send(mut self, request: Request<SdkBody>) -> Result<Sent, ConnectorError> {
+        let spare = copy_of(&request);
+        match self.connection.sender.clone().try_send_request(request).await {
+            Ok(response) => {
+                self.answered = true;
+                self.connection.answered.send_replace(true);
+                Ok(Sent::Answered(response.map(|body| Answer::new(body, Some(self)))))
+            }
+            Err(mut refused) => {
+                let unsent = refused.take_message().or_else(|| spare.filter(|_| is_going_away(refused.error())));
+                // A connection that never answered is no better than the next one: then the server is out of order.
+                match unsent.filter(|_| *self.connection.answered.borrow()) {
+                    Some(request) => Ok(Sent::TooLate(request)),
+                    None => Err(broken(refused.into_error())),
+                }
+            }
+        }
     }
 }
 
@@ -226,6 +252,24 @@ impl Drop for Place {
             self.connection.answered.send_replace(true);
         }
     }
+}
+
+/// The same request once more, if its body can be sent twice.
+fn copy_of(request: &Request<SdkBody>) -> Option<Request<SdkBody>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
+/// Whether the server ends the connection in good order and did not look at the call any more.
+fn is_going_away(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let goes = cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
+        cause.is_remote() && (goes || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
 }
 
 fn server_of(uri: &Uri) -> String {
