@@ -1,7 +1,8 @@
 //! What the programs, benchmarks and tests of this folder share: the models of the protocol, the simulation of whole fleets,
-//! what coordination takes, and the memory of a worker whose sink has stopped.
+//! what coordination takes, the memory of a worker whose sink has stopped, and readers of any bytes.
 
 pub mod budgets;
+pub mod fuzzing;
 pub mod protocol;
 pub mod sim;
 pub mod stopped_sink;

@@ -1,0 +1,5 @@
+#![no_main]
+
+use integration_tests::fuzzing::Target;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| Target::Aggregates.check(bytes));
