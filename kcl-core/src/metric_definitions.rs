@@ -156,39 +156,45 @@ pub(crate) struct ShardMetrics {
     pub(crate) outside_shard: Counter,
     pub(crate) corrupt_aggregates: Counter,
     pub(crate) data_losses: Counter,
-    labels: [(&'static str, String); 4],
 }
 
-impl ShardMetrics {
+/// Which shard of which worker a metric is about.
+pub(crate) struct ShardLabels([(&'static str, String); 4]);
+
+impl ShardLabels {
     pub(crate) fn new(application: &str, stream: &str, shard: &str, worker: &str) -> Self {
-        let labels = [
+        ShardLabels([
             ("application", application.to_owned()),
             ("stream", stream.to_owned()),
             ("shard", shard.to_owned()),
             ("worker", worker.to_owned()),
-        ];
-        ShardMetrics {
-            records: metrics::counter!(RECORDS, &labels),
-            record_bytes: metrics::counter!(RECORD_BYTES, &labels),
-            deliveries: metrics::counter!(DELIVERIES, &labels),
-            delivery_failures: metrics::counter!(DELIVERY_FAILURES, &labels),
-            handler_time: metrics::histogram!(HANDLER_TIME, &labels),
-            lag: metrics::gauge!(LAG, &labels),
-            fetch_failures: metrics::counter!(FETCH_FAILURES, &labels),
-            stalled: metrics::gauge!(STALLED, &labels),
-            slow_waits: metrics::counter!(SLOW_WAITS, &labels),
-            outside_shard: metrics::counter!(OUTSIDE_SHARD, &labels),
-            corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, &labels),
-            data_losses: metrics::counter!(DATA_LOSSES, &labels),
-            labels,
-        }
+        ])
     }
 
     /// Counts a restart, which is rare enough to look up its counter.
-    pub(crate) fn restarted(&self, reason: &'static str) {
-        let [application, stream, shard, worker] = self.labels.clone();
+    pub(crate) fn restarted(self, reason: &'static str) {
+        let [application, stream, shard, worker] = self.0;
         let labels = [application, stream, shard, worker, ("reason", reason.to_owned())];
         metrics::counter!(SHARD_RESTARTS, &labels).increment(1);
+    }
+}
+
+impl ShardMetrics {
+    pub(crate) fn new(ShardLabels(labels): &ShardLabels) -> Self {
+        ShardMetrics {
+            records: metrics::counter!(RECORDS, labels),
+            record_bytes: metrics::counter!(RECORD_BYTES, labels),
+            deliveries: metrics::counter!(DELIVERIES, labels),
+            delivery_failures: metrics::counter!(DELIVERY_FAILURES, labels),
+            handler_time: metrics::histogram!(HANDLER_TIME, labels),
+            lag: metrics::gauge!(LAG, labels),
+            fetch_failures: metrics::counter!(FETCH_FAILURES, labels),
+            stalled: metrics::gauge!(STALLED, labels),
+            slow_waits: metrics::counter!(SLOW_WAITS, labels),
+            outside_shard: metrics::counter!(OUTSIDE_SHARD, labels),
+            corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, labels),
+            data_losses: metrics::counter!(DATA_LOSSES, labels),
+        }
     }
 }
 

@@ -86,12 +86,12 @@ fn lease_from(fields: &Fields<'_>) -> Result<Lease, RowProblem> {
     lease.owner_switches = owner_switches;
     lease.owner = fields.parsed(a::OWNER, WorkerId::new)?;
     lease.checkpoint_owner = fields.parsed(a::CHECKPOINT_OWNER, WorkerId::new)?;
-    lease.pending = pending(fields)?;
+    lease.pending = pending(fields)?.map(Box::new);
     lease.parents = fields.parsed_set(a::PARENTS, ShardId::new)?;
     lease.children = fields.parsed_set(a::CHILDREN, ShardId::new)?;
     lease.hash_range = hash_range(fields)?;
     lease.throughput = fields.amount(a::THROUGHPUT)?.map(Throughput);
-    lease.multi_stream = multi_stream(fields)?;
+    lease.multi_stream = multi_stream(fields)?.map(Box::new);
     lease.typed = fields.text(a::ENTITY_TYPE)?.is_some();
     lease.epoch = fields.count(a::EPOCH)?.map(Epoch);
     lease.own_counter = fields.count(a::OWN_COUNTER)?;

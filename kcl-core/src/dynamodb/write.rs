@@ -63,7 +63,7 @@ pub(super) fn lease(lease: &Lease) -> Item {
     put(a::ENTITY_TYPE, lease.typed.then(|| text(a::TYPE_LEASE)));
     put(a::OWNER, lease.owner.as_ref().map(|owner| text(owner.as_str())));
     put(a::CHECKPOINT_OWNER, lease.checkpoint_owner.as_ref().map(|owner| text(owner.as_str())));
-    if let Some((position, sub, state)) = lease.pending.as_ref().map(pending) {
+    if let Some((position, sub, state)) = lease.pending.as_deref().map(pending) {
         put(a::PENDING, Some(position));
         put(a::PENDING_SUB, Some(sub));
         put(a::PENDING_STATE, state);

@@ -49,7 +49,8 @@ pub(crate) struct ObservedWorker {
 /// Everything observed so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FleetView {
-    pub(crate) leases: BTreeMap<LeaseKey, ObservedLease>,
+    /// On the heap one by one: nodes of the tree are half empty.
+    pub(crate) leases: BTreeMap<LeaseKey, Box<ObservedLease>>,
     pub(crate) workers: BTreeMap<WorkerId, ObservedWorker>,
     /// Counts scans; what was not in the last one is gone.
     round: u64,
@@ -76,8 +77,9 @@ impl FleetView {
             match row {
                 Row::Lease(lease) => {
                     let before = self.leases.remove(&lease.key);
-                    self.leases
-                        .insert(lease.key.clone(), ObservedLease { round, ..observe_lease(before, *lease, now) });
+                    let key = lease.key.clone();
+                    let observed = ObservedLease { round, ..observe_lease(before.map(|before| *before), *lease, now) };
+                    self.leases.insert(key, Box::new(observed));
                 }
                 Row::Worker(row) => {
                     let before = self.workers.remove(&row.worker);

@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::events::ShardTenure;
 use super::lease_keeper::LeaseKeeper;
 use super::tasks::panic_message;
 use super::tenure::SharedTenure;
@@ -28,8 +29,8 @@ pub(crate) struct TenureSink {
 #[async_trait]
 impl CheckpointSink for TenureSink {
     async fn checkpoint(&self) -> Result<Option<RecordPosition>, CheckpointError> {
-        if self.tenure.is_ended() {
-            return Err(CheckpointError::LeaseLost(self.tenure.reason()));
+        if self.tenure.orders.is_ended() {
+            return Err(CheckpointError::LeaseLost(self.tenure.orders.end_reason()));
         }
         self.keeper.flush(&self.tenure).await
     }
@@ -38,10 +39,9 @@ impl CheckpointSink for TenureSink {
 /// The processor of one tenure, and what its calls have in common.
 pub(crate) struct UserCode {
     context: Arc<Context>,
-    shard: ShardContext,
+    shard: Arc<ShardTenure>,
     checkpointer: Checkpointer,
     processor: Option<Box<dyn RecordProcessor>>,
-    cancelled: Arc<Mutex<CancellationToken>>,
 }
 
 /// A call into user code panicked; the processor is gone.
@@ -49,40 +49,44 @@ pub(crate) struct Panicked(pub(crate) String);
 
 impl UserCode {
     pub(crate) fn new(
-        context: Arc<Context>,
-        shard: ShardContext,
-        keeper: LeaseKeeper,
-        tenure: Arc<SharedTenure>,
+        context: &Arc<Context>,
+        keeper: &LeaseKeeper,
+        tenure: &Arc<SharedTenure>,
+        shard: &Arc<ShardTenure>,
     ) -> Self {
-        let checkpointer = Checkpointer::new(Arc::new(TenureSink { keeper, tenure }));
-        UserCode { context, shard, checkpointer, processor: None, cancelled: Arc::default() }
+        let sink = TenureSink { keeper: keeper.clone(), tenure: Arc::clone(tenure) };
+        UserCode {
+            context: Arc::clone(context),
+            shard: Arc::clone(shard),
+            checkpointer: Checkpointer::new(Arc::new(sink)),
+            processor: None,
+        }
     }
 
-    /// A handle with which the running call can be told to come to an end.
-    pub(crate) fn canceller(&self) -> Canceller {
-        Canceller(Arc::clone(&self.cancelled))
+    fn shard(&self) -> ShardContext {
+        let ShardTenure { shard, worker, epoch, fencing_token, .. } = &*self.shard;
+        ShardContext::new(shard.clone(), worker.clone(), *epoch, *fencing_token)
     }
 
-    fn process_context(&self, batch: Option<&RecordBatch>, attempt: u32, deadline: Option<Moment>) -> ProcessContext {
-        let mut context = ProcessContext::new(self.shard.clone(), self.checkpointer.clone());
-        context.cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn process_context(&self, cancelled: CancellationToken, attempt: u32) -> ProcessContext {
+        let mut context = ProcessContext::new(self.shard(), self.checkpointer.clone());
+        context.cancelled = cancelled;
         context.attempt = attempt;
-        context.lag = batch.and_then(RecordBatch::lag);
-        context.deadline_in = deadline.map(|deadline| deadline.since(self.context.clock.now()));
         context
     }
 
     /// Makes a processor if there is none, and initialises it.
     pub(crate) async fn initialize(&mut self) -> Result<(), String> {
+        let shard = self.shard();
         let mut processor = match self.processor.take() {
             Some(processor) => processor,
             None => {
-                let make = || self.context.factory.processor(&self.shard);
+                let make = || self.context.factory.processor(&shard);
                 std::panic::catch_unwind(AssertUnwindSafe(make))
                     .map_err(|panic| format!("the factory panicked: {}", panic_message(&*panic)))?
             }
         };
-        let result = AssertUnwindSafe(processor.initialize(&self.shard)).catch_unwind().await;
+        let result = AssertUnwindSafe(processor.initialize(&shard)).catch_unwind().await;
         match result {
             Ok(Ok(())) => {
                 self.processor = Some(processor);
@@ -96,9 +100,15 @@ impl UserCode {
         }
     }
 
-    /// Delivers a batch.
-    pub(crate) async fn process(&mut self, batch: RecordBatch, attempt: u32) -> Processed {
-        let context = self.process_context(Some(&batch), attempt, None);
+    /// Delivers a batch. It is asked to come to an end by `cancelled`, as are the calls below.
+    pub(crate) async fn process(
+        &mut self,
+        batch: RecordBatch,
+        attempt: u32,
+        cancelled: CancellationToken,
+    ) -> Processed {
+        let mut context = self.process_context(cancelled, attempt);
+        context.lag = batch.lag();
         let Some(processor) = &mut self.processor else { return Processed::Panicked { message: NO_PROCESSOR.into() } };
         let result = AssertUnwindSafe(processor.process_records(batch, &context)).catch_unwind().await;
         match self.settle(result) {
@@ -110,16 +120,25 @@ impl UserCode {
     }
 
     /// Tells of the end of the shard.
-    pub(crate) async fn shard_ended(&mut self, attempt: u32) -> Result<Result<(), String>, Panicked> {
-        let context = self.process_context(None, attempt, None);
+    pub(crate) async fn shard_ended(
+        &mut self,
+        attempt: u32,
+        cancelled: CancellationToken,
+    ) -> Result<Result<(), String>, Panicked> {
+        let context = self.process_context(cancelled, attempt);
         let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
         let result = AssertUnwindSafe(processor.shard_ended(&context)).catch_unwind().await;
         Ok(self.settle(result)?.map_err(|error| chain(&error)))
     }
 
     /// Gives the last chance to flush.
-    pub(crate) async fn shutdown_requested(&mut self, deadline: Moment) -> Result<Result<(), String>, Panicked> {
-        let context = self.process_context(None, 1, Some(deadline));
+    pub(crate) async fn shutdown_requested(
+        &mut self,
+        deadline: Moment,
+        cancelled: CancellationToken,
+    ) -> Result<Result<(), String>, Panicked> {
+        let mut context = self.process_context(cancelled, 1);
+        context.deadline_in = Some(deadline.since(self.context.clock.now()));
         let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
         let result = AssertUnwindSafe(processor.shutdown_requested(&context)).catch_unwind().await;
         Ok(self.settle(result)?.map_err(|error| chain(&error)))
@@ -143,21 +162,6 @@ impl UserCode {
 
 /// The machine initialises before it calls anything else.
 const NO_PROCESSOR: &str = "there is no processor";
-
-/// Tells running user code to come to an end soon.
-pub(crate) struct Canceller(Arc<Mutex<CancellationToken>>);
-
-impl Canceller {
-    /// Cancels the token that running calls were given.
-    pub(crate) fn cancel(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).cancel();
-    }
-
-    /// Gives later calls a fresh token: the call that flushes at the end must not find itself cancelled.
-    pub(crate) fn renew(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
-    }
-}
 
 fn first_failed(error: &ProcessError) -> Option<RecordPosition> {
     match error.scope() {

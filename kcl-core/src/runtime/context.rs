@@ -9,15 +9,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::ByteBudget;
 use super::events::{Events, ShardTenure, WorkerEvent};
+use super::shard_task::machine_settings;
 use super::tasks::{Tasks, panic_message};
 use super::watch::Watchlist;
 use crate::error::WorkerError;
-use crate::metric_definitions::WorkerMetrics;
+use crate::metric_definitions::{ShardLabels, WorkerMetrics};
 use crate::plan::assignment::{self, AssignmentStrategy, Rules, Snapshot};
 use crate::plan::fleet_view::FleetView;
 use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner, StreamSource};
 use crate::settings::EffectiveSettings;
-use crate::types::{Incarnation, LeaseKey, Moment, StoreError, Timestamp, WorkerId, WriteOutcome};
+use crate::shard::machine::MachineSettings;
+use crate::types::{Incarnation, LeaseKey, Moment, ShardRef, StoreError, Timestamp, WorkerId, WriteOutcome};
 
 /// The components of a worker.
 pub(crate) struct Parts {
@@ -48,6 +50,7 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) factory: Arc<dyn RecordProcessorFactory>,
     pub(crate) strategy: Arc<dyn AssignmentStrategy>,
+    pub(crate) machine: Arc<MachineSettings>,
     pub(crate) tasks: Tasks,
     pub(crate) events: Events,
     pub(crate) metrics: WorkerMetrics,
@@ -77,6 +80,7 @@ impl Context {
         Arc::new(Context {
             budget: ByteBudget::new(settings.read_ahead_bytes, metrics.read_ahead.clone()),
             metrics,
+            machine: Arc::new(machine_settings(&settings)),
             settings,
             worker,
             incarnation,
@@ -94,6 +98,12 @@ impl Context {
             failure: OnceLock::new(),
             random: Mutex::new(random),
         })
+    }
+
+    /// The labels of the metrics of a shard that this worker reads.
+    pub(crate) fn labels(&self, shard: &ShardRef) -> ShardLabels {
+        let stream = shard.stream().name().as_str();
+        ShardLabels::new(self.settings.application.as_str(), stream, shard.id().as_str(), self.worker.as_str())
     }
 
     /// The next random number of this worker's only source.
@@ -119,6 +129,13 @@ impl Context {
         if self.failure.set(error).is_ok() {
             self.stop.cancel();
         }
+    }
+
+    /// Ends the worker at once.
+    pub(crate) fn abort(&self) {
+        self.abort.cancel();
+        // Whoever is not on the list yet looks before it waits.
+        self.watchlist.all().iter().for_each(|watch| watch.shared.orders.wake());
     }
 
     /// Why the worker cannot go on, if so.

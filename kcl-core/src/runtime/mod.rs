@@ -17,6 +17,7 @@ mod events;
 mod heartbeat;
 mod leader;
 mod lease_keeper;
+mod orders;
 mod scan;
 mod shard_sync;
 mod shard_task;

@@ -109,7 +109,7 @@ fn outcome<T>(
         Ok(Err(message)) => {
             tracing::error!(task = kind.name(), message, "a task of the worker ended in a defect");
             context.fail(WorkerError::Internal { task: kind.name(), message });
-            context.abort.cancel();
+            context.abort();
             None
         }
         Err(_dropped) => None,

@@ -66,14 +66,23 @@ impl Tasks {
         task: impl Future<Output = T> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, String>> {
         let (done, result) = oneshot::channel();
+        self.spawn_and_tell(kind, task, move |outcome| drop(done.send(outcome)));
+        result
+    }
+
+    /// Starts a task and calls `done` with its result, `Err(message)` if it panicked. If the task is dropped, so is `done`.
+    pub(crate) fn spawn_and_tell<T: Send + 'static>(
+        &self,
+        kind: TaskKind,
+        task: impl Future<Output = T> + Send + 'static,
+        done: impl FnOnce(Result<T, String>) + Send + 'static,
+    ) {
         // On the heap first: every future around another one has room for it twice.
         let task = AssertUnwindSafe(task.boxed());
         let task = self.tracker.track_future(async move {
-            let outcome = task.catch_unwind().await.map_err(|panic| panic_message(&*panic));
-            let _nobody_waits = done.send(outcome);
+            done(task.catch_unwind().await.map_err(|panic| panic_message(&*panic)));
         });
         self.spawner.spawn(kind.name(), task.boxed());
-        result
     }
 
     /// Waits until every task is gone.

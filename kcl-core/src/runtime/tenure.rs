@@ -1,13 +1,11 @@
 //! One tenure as shared by the lease keeper, which writes it, and the shard task, which works under it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::ports::LeaseLostReason;
-use crate::types::{FencingToken, Moment, RecordPosition, Tenure};
+use super::orders::Orders;
+use crate::types::{Checkpoint, FencingToken, Lease, Moment, RecordPosition, Tenure};
 
 /// What the lease keeper and the shard task tell each other without messages.
 #[derive(Debug)]
@@ -16,13 +14,19 @@ pub(crate) struct SharedTenure {
     pub(crate) token: FencingToken,
     /// Microseconds since the clock's origin.
     deadline: AtomicU64,
-    completed: Mutex<Option<Completed>>,
+    standing: Mutex<Standing>,
+    pub(crate) orders: Orders,
+}
+
+/// How far the tenure is.
+#[derive(Debug)]
+struct Standing {
+    /// As the store confirmed it last.
+    row: Arc<Lease>,
     /// Up to where everything is completed in this tenure.
-    reached: Mutex<Option<RecordPosition>>,
-    ended: CancellationToken,
-    reason: OnceLock<LeaseLostReason>,
-    hand_over: CancellationToken,
-    hand_over_asked: OnceLock<Moment>,
+    reached: Option<RecordPosition>,
+    /// The bytes that were completed and that the lease keeper has not heard of.
+    untold: Option<u64>,
 }
 
 /// What was completed.
@@ -35,18 +39,19 @@ pub(crate) struct Completed {
 }
 
 impl SharedTenure {
-    pub(crate) fn new(tenure: Tenure, token: FencingToken, deadline: Moment) -> Arc<Self> {
+    /// A tenure that began with this row.
+    pub(crate) fn new(tenure: Tenure, token: FencingToken, row: Arc<Lease>, deadline: Moment) -> Arc<Self> {
         Arc::new(SharedTenure {
             tenure,
             token,
             deadline: AtomicU64::new(micros(deadline)),
-            completed: Mutex::default(),
-            reached: Mutex::default(),
-            ended: CancellationToken::new(),
-            reason: OnceLock::new(),
-            hand_over: CancellationToken::new(),
-            hand_over_asked: OnceLock::new(),
+            standing: Mutex::new(Standing { row, reached: None, untold: None }),
+            orders: Orders::default(),
         })
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when the worker may act as holder. Looked at before every delivery, also when the lease keeper is late.
@@ -54,62 +59,36 @@ impl SharedTenure {
         Moment::from_origin(Duration::from_micros(self.deadline.load(Ordering::Acquire)))
     }
 
-    pub(crate) fn set_deadline(&self, deadline: Moment) {
+    /// What an answer of the store changed.
+    pub(crate) fn confirm(&self, row: &Arc<Lease>, deadline: Moment) {
+        self.standing().row = Arc::clone(row);
         self.deadline.store(micros(deadline), Ordering::Release);
+    }
+
+    /// The row as the store confirmed it last.
+    pub(crate) fn row(&self) -> Arc<Lease> {
+        Arc::clone(&self.standing().row)
     }
 
     /// Everything up to here is completed, with so many bytes more; the next write stores it.
     pub(crate) fn complete(&self, position: RecordPosition, bytes: u64) {
-        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(position.clone());
-        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = completed.take().map_or(0, |completed| completed.bytes);
-        *completed = Some(Completed { position, bytes: before.saturating_add(bytes) });
+        let mut standing = self.standing();
+        standing.reached = Some(position);
+        standing.untold = Some(standing.untold.unwrap_or(0).saturating_add(bytes));
     }
 
-    /// Up to where everything is completed in this tenure; `None` if nothing was.
-    pub(crate) fn reached(&self) -> Option<RecordPosition> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Where a run that begins now goes on: behind what was completed in this tenure, or where the tenure began.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let standing = self.standing();
+        standing.reached.clone().map_or_else(|| standing.row.checkpoint.clone(), Checkpoint::At)
     }
 
     /// What was completed since the last call.
     pub(crate) fn take_completed(&self) -> Option<Completed> {
-        self.completed.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// The tenure is over; the first reason counts.
-    pub(crate) fn end(&self, reason: LeaseLostReason) {
-        let _kept_the_first = self.reason.set(reason);
-        self.ended.cancel();
-    }
-
-    /// The tenure is over as we wished.
-    pub(crate) fn close(&self) {
-        self.ended.cancel();
-    }
-
-    pub(crate) fn is_ended(&self) -> bool {
-        self.ended.is_cancelled()
-    }
-
-    pub(crate) async fn ended(&self) {
-        self.ended.cancelled().await;
-    }
-
-    /// Why it ended; of a tenure that ended as we wished, the reason that later calls are given.
-    pub(crate) fn reason(&self) -> LeaseLostReason {
-        self.reason.get().copied().unwrap_or(LeaseLostReason::Taken)
-    }
-
-    /// A leader asked for the lease, as this worker learned now.
-    pub(crate) fn ask_to_hand_over(&self, now: Moment) {
-        let _the_first_time_counts = self.hand_over_asked.set(now);
-        self.hand_over.cancel();
-    }
-
-    /// When this worker learned that it should hand over.
-    pub(crate) async fn asked_to_hand_over(&self) -> Moment {
-        self.hand_over.cancelled().await;
-        self.hand_over_asked.get().copied().unwrap_or_default()
+        let mut standing = self.standing();
+        let bytes = standing.untold.take()?;
+        let position = standing.reached.clone()?;
+        Some(Completed { position, bytes })
     }
 }
 

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::events::ShardTenure;
-use super::shard_task::StopRequest;
 use super::tenure::SharedTenure;
 use crate::metric_definitions::ShardMetrics;
 use crate::shard::watchdog::{Counts, Stated, Wait, Waits};
@@ -17,7 +14,6 @@ use crate::types::{LeaseKey, Moment};
 pub(crate) struct ShardWatch {
     pub(crate) tenure: Arc<ShardTenure>,
     pub(crate) shared: Arc<SharedTenure>,
-    pub(crate) stop: StopRequest,
     pub(crate) metrics: ShardMetrics,
     said: Mutex<Said>,
 }
@@ -26,28 +22,13 @@ pub(crate) struct ShardWatch {
 struct Said {
     waits: Waits,
     counts: Counts,
-    run: Run,
     /// How far behind the tip the last answer was, and when it came.
     lag: Option<(Duration, Moment)>,
 }
 
-/// How the watchdog reaches one run of a shard task.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Run {
-    /// Come to an end and begin anew.
-    pub(crate) restart: CancellationToken,
-    /// It did not: it is dropped.
-    pub(crate) drop: CancellationToken,
-}
-
 impl ShardWatch {
-    pub(crate) fn new(
-        tenure: Arc<ShardTenure>,
-        shared: Arc<SharedTenure>,
-        stop: StopRequest,
-        metrics: ShardMetrics,
-    ) -> Arc<Self> {
-        Arc::new(ShardWatch { tenure, shared, stop, metrics, said: Mutex::default() })
+    pub(crate) fn new(tenure: Arc<ShardTenure>, shared: Arc<SharedTenure>, metrics: ShardMetrics) -> Arc<Self> {
+        Arc::new(ShardWatch { tenure, shared, metrics, said: Mutex::default() })
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
@@ -55,12 +36,11 @@ impl ShardWatch {
     }
 
     /// The task is started, perhaps anew: it waits for nothing yet.
-    pub(crate) fn begin(&self, now: Moment) -> Run {
+    pub(crate) fn begin(&self, now: Moment) {
+        self.shared.orders.begin_run();
         let mut said = self.said();
         said.waits = Waits { stated: now, ..Waits::default() };
         said.counts.starts += 1;
-        said.run = Run::default();
-        said.run.clone()
     }
 
     /// User code runs, or came to an end.
@@ -108,10 +88,6 @@ impl ShardWatch {
     pub(crate) fn look(&self) -> (Waits, Counts) {
         let said = self.said();
         (said.waits, said.counts)
-    }
-
-    pub(crate) fn run(&self) -> Run {
-        self.said().run.clone()
     }
 
     /// A shard that is not read falls behind although no answer says so.

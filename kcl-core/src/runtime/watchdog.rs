@@ -26,6 +26,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Watchdog {
     context: Arc<Context>,
     keeper: LeaseKeeper,
+    /// Those about which there is something to remember; of all others, nothing is.
     watched: BTreeMap<Tenure, Watched>,
     rows: RowReporter,
 }
@@ -68,8 +69,13 @@ impl Watchdog {
         watch.let_lag_grow(now);
         let (waits, counts) = watch.look();
         let patience = self.context.settings.drain_timeout + GRACE;
-        let watched = self.watched.entry(watch.shared.tenure.clone()).or_default();
-        match watched.look(&waits, counts, patience, now) {
+        let tenure = &watch.shared.tenure;
+        let mut watched = self.watched.remove(tenure).unwrap_or_default();
+        let step = watched.look(&waits, counts, patience, now);
+        if !watched.is_at_rest() {
+            self.watched.insert(tenure.clone(), watched);
+        }
+        match step {
             None => {}
             Some(Step::TellSlow { wait, since }) => {
                 let (what, waited) = (wait.as_str(), now.since(since));
@@ -81,7 +87,7 @@ impl Watchdog {
             Some(Step::Drop { reason }) => {
                 let code = reason.as_str();
                 tracing::error!(lease_key = %watch.tenure.lease, reason = code, "a shard task does not come to an end and is dropped");
-                watch.run().drop.cancel();
+                watch.shared.orders.drop_run();
             }
             Some(Step::GiveAway { reason }) => self.give_away(watch, reason).await,
         }
@@ -90,9 +96,9 @@ impl Watchdog {
     fn restart(&self, watch: &ShardWatch, reason: RestartReason, in_a_row: u32) {
         let code = reason.as_str();
         tracing::warn!(lease_key = %watch.tenure.lease, reason = code, in_a_row, "a shard does not get on; its task begins anew");
-        watch.metrics.restarted(code);
+        self.context.labels(&watch.tenure.shard).restarted(code);
         self.context.send(&watch.tenure, |tenure| WorkerEvent::ShardRestarted { tenure, reason, in_a_row });
-        watch.run().restart.cancel();
+        watch.shared.orders.restart();
     }
 
     /// Gives the lease to a worker that may have more luck. Without one, giving it to nobody would only bring it back.
@@ -109,8 +115,8 @@ impl Watchdog {
         };
         tracing::error!(lease_key = %watch.tenure.lease, reason = code, %to, "a shard does not get on here; it is given away");
         let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
-        watch.stop.ask(StopReason::Stuck, deadline, Some(to.clone()));
-        if watch.run().drop.is_cancelled() {
+        watch.shared.orders.stop(StopReason::Stuck, deadline, Some(to.clone()));
+        if watch.shared.orders.drops_run() {
             // Its task was to be dropped and is still there: something holds its thread. It cannot give the lease away
             // itself, and finds it gone when it wakes up.
             let _lost_or_given_away = self.keeper.farewell(&watch.shared, Farewell::HandOver { to }).await;

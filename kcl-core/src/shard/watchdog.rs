@@ -228,6 +228,11 @@ impl Watched {
         }
     }
 
+    /// Nothing is to be remembered of it: one that is looked at for the first time is the same.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.restarts == 0 && self.asked.is_none() && self.told.is_none()
+    }
+
     /// The lease could not be given away: it is tried again here.
     pub(crate) fn restart(&mut self, reason: RestartReason, now: Moment) -> Step {
         self.restarts = self.restarts.saturating_add(1);

@@ -58,12 +58,12 @@ fn lease_from(document: &Document<'_>) -> Result<Lease, RowProblem> {
     lease.owner = document.parsed(a::OWNER, WorkerId::new)?;
     lease.checkpoint_owner = document.parsed(a::CHECKPOINT_OWNER, WorkerId::new)?;
     lease.owner_switches = document.required(a::OWNER_SWITCHES, document.count(a::OWNER_SWITCHES)?)?;
-    lease.pending = pending(document)?;
+    lease.pending = pending(document)?.map(Box::new);
     lease.parents = document.parsed_set(a::PARENTS, ShardId::new)?;
     lease.children = document.parsed_set(a::CHILDREN, ShardId::new)?;
     lease.hash_range = hash_range(document)?;
     lease.throughput = document.amount(a::THROUGHPUT)?.map(Throughput);
-    lease.multi_stream = multi_stream(document)?;
+    lease.multi_stream = multi_stream(document)?.map(Box::new);
     lease.typed = document.text(a::ENTITY_TYPE)?.is_some();
     lease.epoch = document.count(a::EPOCH)?.map(Epoch);
     lease.own_counter = document.count(a::OWN_COUNTER)?;

@@ -17,11 +17,11 @@ pub(super) fn patch(before: &Members, after: &Members) -> Members {
 
 pub(super) fn lease(lease: &Lease) -> Members {
     let (checkpoint, checkpoint_sub) = checkpoint(&lease.checkpoint);
-    let pending = lease.pending.as_ref();
+    let pending = lease.pending.as_deref();
     let (pending_at, pending_sub) = pending.map_or((Value::Null, Value::Null), |p| self::checkpoint(&p.checkpoint));
     let state = pending.and_then(|pending| pending.state.as_ref());
     let hash_key = |key: Option<u128>| key.map_or(Value::Null, |key| json!(key.to_string()));
-    let multi_stream = lease.multi_stream.as_ref();
+    let multi_stream = lease.multi_stream.as_deref();
     members([
         (a::ENTITY_TYPE, json!(lease.typed.then_some(a::TYPE_LEASE))),
         (a::OWNER, json!(lease.owner)),

@@ -9,7 +9,8 @@ use super::{Checkpoint, Epoch, HashRange, InvalidId, LeaseKey, ShardId, Timestam
 /// A row of the lease table that says who reads a shard and how far it is.
 ///
 /// Field by field what KCL 3.5 stores, and the `k_` attributes that this library adds. Attributes that neither knows
-/// stay in the table: writes name only what they change.
+/// stay in the table: writes name only what they change. A worker keeps some rows of every lease in memory, so what most of
+/// them lack is on the heap where it is there.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Lease {
@@ -26,7 +27,7 @@ pub struct Lease {
     /// `checkpoint` and `checkpointSubSequenceNumber`.
     pub checkpoint: Checkpoint,
     /// `pendingCheckpoint` with its sub-sequence number and application state.
-    pub pending: Option<PendingCheckpoint>,
+    pub pending: Option<Box<PendingCheckpoint>>,
     /// `parentShardId`: the one or two shards this one came from.
     pub parents: BTreeSet<ShardId>,
     /// `childShardIds`: known once the shard has ended.
@@ -36,7 +37,7 @@ pub struct Lease {
     /// `throughputKBps`.
     pub throughput: Option<Throughput>,
     /// `streamName` and `shardId` of a table that serves several streams.
-    pub multi_stream: Option<MultiStream>,
+    pub multi_stream: Option<Box<MultiStream>>,
     /// `entityType` is stored (KCL 3.5 and later; earlier rows lack it).
     pub typed: bool,
     /// `k_epoch`: absent reads as 0.

@@ -119,7 +119,11 @@ impl LeaseChange {
         let mut row = row.clone();
         put(&self.owner, &mut row.owner);
         put(&self.checkpoint_owner, &mut row.checkpoint_owner);
-        put(&self.pending, &mut row.pending);
+        match &self.pending {
+            Change::Keep => {}
+            Change::Set(pending) => row.pending = Some(Box::new(pending.clone())),
+            Change::Remove => row.pending = None,
+        }
         if let Some(counter) = self.counter {
             row.counter = counter;
             row.own_counter = Some(counter);

@@ -1,31 +1,41 @@
 //! A shard as the stream lists it.
 
+use std::fmt;
+
 use super::{SequenceNumber, ShardId};
 
 /// A range of the 128-bit hash space, both ends included; the start lies below the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Kept as bytes, which order as the numbers do: numbers of 128 bits leave gaps of 15 bytes in everything that has a range.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HashRange {
-    start: u128,
-    end: u128,
+    start: [u8; 16],
+    end: [u8; 16],
 }
 
 impl HashRange {
     /// The whole hash space.
-    pub const ALL: HashRange = HashRange { start: 0, end: u128::MAX };
+    pub const ALL: HashRange = HashRange { start: [0; 16], end: [u8::MAX; 16] };
 
     /// A range from `start` to `end`, both included; `None` unless `start < end`, the rule of the KCL for lease rows.
     pub fn new(start: u128, end: u128) -> Option<Self> {
-        (start < end).then_some(HashRange { start, end })
+        (start < end).then_some(HashRange { start: start.to_be_bytes(), end: end.to_be_bytes() })
     }
 
     /// The first hash key.
     pub fn start(&self) -> u128 {
-        self.start
+        u128::from_be_bytes(self.start)
     }
 
     /// The last hash key.
     pub fn end(&self) -> u128 {
-        self.end
+        u128::from_be_bytes(self.end)
+    }
+}
+
+impl fmt::Debug for HashRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..={}", self.start(), self.end())
     }
 }
 

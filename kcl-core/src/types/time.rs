@@ -7,43 +7,50 @@ use serde::{Deserialize, Serialize};
 
 /// A point on the monotonic clock of this process, which also counts the time a machine was suspended.
 ///
-/// Moments of two machines are never compared. A moment can be made from a number in a test and printed in a plan.
+/// Moments of two machines are never compared. A moment can be made from a number in a test and printed in a plan. It is kept
+/// in nanoseconds, half as large as a [`Duration`], since every idle shard has dozens; they last for 584 years.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Moment(Duration);
+pub struct Moment(u64);
 
 impl Moment {
     /// The moment that lies `since` after the clock's origin.
     pub const fn from_origin(since: Duration) -> Self {
-        Moment(since)
+        Moment(nanos(since))
     }
 
     /// How long after the clock's origin this is.
     pub const fn since_origin(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
 
     /// The time from `earlier` to this moment; zero if `earlier` is not earlier.
     pub fn since(self, earlier: Moment) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
     /// The moment `before` earlier, not before the clock's origin.
     pub fn saturating_sub(self, before: Duration) -> Moment {
-        Moment(self.0.saturating_sub(before))
+        Moment(self.0.saturating_sub(nanos(before)))
     }
 }
 
 impl std::ops::Add<Duration> for Moment {
     type Output = Moment;
     fn add(self, later: Duration) -> Moment {
-        Moment(self.0.saturating_add(later))
+        Moment(self.0.saturating_add(nanos(later)))
     }
 }
 
 impl fmt::Debug for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}s", self.0.as_secs_f64())
+        write!(f, "{:.3}s", self.since_origin().as_secs_f64())
     }
+}
+
+/// More than a moment can hold is its end.
+const fn nanos(span: Duration) -> u64 {
+    let nanos = span.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
 /// Wall time in whole milliseconds since 1970-01-01 UTC. Only stored and shown, never used to judge another machine.

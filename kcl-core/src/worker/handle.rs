@@ -41,7 +41,7 @@ impl WorkerHandle {
     /// Ends the worker at once: nothing more is written, handlers are dropped, leases are not given back. Others take them
     /// after the failover time. Still no checkpoint is wrong.
     pub fn abort(&self) {
-        self.context.abort.cancel();
+        self.context.abort();
     }
 
     /// Waits for the end of the worker; it does not ask for it.

@@ -86,11 +86,11 @@ fn prepared_checkpoints_and_several_streams_are_read() {
     let prepared = java_lease("lease, checkpoint prepared with application state");
     let state = Bytes::from_static(b"state of shardId-000000000001");
     let position = at("49680426505765583555335721393455403886366884282549403666");
-    assert_eq!(prepared.pending, Some(PendingCheckpoint::new(position, Some(state))));
+    assert_eq!(prepared.pending, Some(Box::new(PendingCheckpoint::new(position, Some(state)))));
     let clicks = java_lease("lease, multi-stream, assigned");
     assert_eq!(clicks.key.as_str(), "000000000000:clicks:1:shardId-000000000000");
     let stream = MultiStream::new("000000000000:clicks:1", "shardId-000000000000".parse().unwrap());
-    assert_eq!(clicks.multi_stream, Some(stream));
+    assert_eq!(clicks.multi_stream, Some(Box::new(stream)));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn our_own_attributes_and_the_remaining_sentinels_survive_the_way_there_and_back
         lease.start = Some(Timestamp::from_millis(-5));
         lease.stream_created = Some(Timestamp::from_millis(1_795_257_280_000));
         lease.owner_switches = 2;
-        lease.pending = Some(PendingCheckpoint::new(Checkpoint::ShardEnd, None));
+        lease.pending = Some(Box::new(PendingCheckpoint::new(Checkpoint::ShardEnd, None)));
         lease.throughput = Some(Throughput(0.000001));
         lease.children = ["shardId-2".parse().unwrap()].into();
         assert_eq!(read::lease(&write::lease(&lease)).unwrap(), lease);

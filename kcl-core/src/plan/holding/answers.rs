@@ -1,5 +1,7 @@
 //! What answers of the store, and rows that were read, mean for a tenure.
 
+use std::sync::Arc;
+
 use super::super::transition::{self, Role};
 use super::{EndOutcome, Farewell, Holding, News, Parting, Purpose, TenureEnd, UnderWay};
 use crate::types::{Backoff, Lease, Moment, StoreError, WriteOutcome};
@@ -29,13 +31,13 @@ impl Holding {
                 };
                 self.base = sent;
                 let mut news = self.confirm(after, sent, random);
-                let begun = ending.begun(&self.me).cloned().collect();
+                let begun = ending.begun(&self.rules.me).cloned().collect();
                 let look_at = ending.existing().to_vec();
                 news.push(News::Gone(Parting { successor: None, begun, sent, look_at }));
                 news
             }
             EndOutcome::Blocked(results) => {
-                let way_is_free = match &mut self.farewell {
+                let way_is_free = match self.farewell.as_deref_mut() {
                     Some(Farewell::ShardEnd(ending)) => ending.give_way(&self.row, &results),
                     _ => false,
                 };
@@ -85,7 +87,7 @@ impl Holding {
     /// the confirmed row itself, but for the request, is taken at its word; of any other the next answer brings the truth.
     /// Nothing that is read prolongs a tenure or ends it.
     pub(crate) fn learn(&mut self, row: Lease, now: Moment) -> Vec<News> {
-        let standing = transition::standing(&row, &self.me, self.epoch);
+        let standing = transition::standing(&row, &self.rules.me, self.epoch);
         let asked = self.role == Role::Owner && standing == Some(Role::CheckpointOwner);
         if !asked {
             return Vec::new();
@@ -93,8 +95,9 @@ impl Holding {
         if self.under_way.is_none() && row.counter == self.row.counter {
             self.role = Role::CheckpointOwner;
             // Only what was asked: a scan leaves attributes out.
-            self.row.owner = row.owner;
-            self.row.checkpoint_owner = row.checkpoint_owner;
+            let known = Arc::make_mut(&mut self.row);
+            known.owner = row.owner;
+            known.checkpoint_owner = row.checkpoint_owner;
             return vec![News::HandOverAsked];
         }
         self.look = true;
@@ -106,18 +109,18 @@ impl Holding {
 
     fn confirm(&mut self, row: Lease, sent: Moment, random: u64) -> Vec<News> {
         let stored = (row.checkpoint != self.row.checkpoint).then(|| row.checkpoint.clone());
-        self.row = row;
+        self.row = Arc::new(row);
         self.unanswered = None;
         // Leases that failed or waited together, and are renewed together afterwards, would be so for ever.
-        let late = sent.since(self.renewal_due) > self.timings.renewal / 8;
+        let late = sent.since(self.renewal_due) > self.rules.timings.renewal / 8;
         let failed = std::mem::take(&mut self.failures) > 0;
         let spread = if late || failed { random % 512 } else { 0 };
-        self.renewal_due = sent + self.timings.renewal.mul_f64(1.0 - spread as f64 / 1024.0);
+        self.renewal_due = sent + self.rules.timings.renewal.mul_f64(1.0 - spread as f64 / 1024.0);
         self.next = if self.farewell.is_some() { sent } else { self.renewal_due };
         // Short intervals count from any write, so that records which trickle in do not double the writes. Longer ones count
         // from what was stored: from a renewal that carried nothing they would never be over.
         if stored.is_some() || self.stores_early() {
-            self.checkpoint_after = sent + self.checkpoint_interval;
+            self.checkpoint_after = sent + self.rules.checkpoint_interval;
         }
         self.flush = self.flush && self.unstored().is_some();
         if std::mem::take(&mut self.look) || self.flush {
@@ -129,11 +132,11 @@ impl Holding {
     /// The condition did not hold. An earlier write of ours may have been applied without our knowing, a hand-off may have
     /// been asked for, or the lease is gone.
     fn conflict(&mut self, row: Lease, now: Moment, random: u64) -> Vec<News> {
-        if matches!(self.farewell, Some(Farewell::ShardEnd(_))) && row.is_ended() {
+        if matches!(self.farewell.as_deref(), Some(Farewell::ShardEnd(_))) && row.is_ended() {
             // Reading begins no tenure: children that a lost answer of ours made are adopted like any other row.
             return vec![News::Gone(self.ended())];
         }
-        match transition::standing(&row, &self.me, self.epoch) {
+        match transition::standing(&row, &self.rules.me, self.epoch) {
             Some(role) if role == self.role && row.counter == self.row.counter => {
                 // Nothing moved, and yet the write was refused: the store contradicts itself for a moment.
                 self.repeat(StoreError::Unavailable("it refused a write whose condition held".into()), now, random)
@@ -153,8 +156,8 @@ impl Holding {
                 news
             }
             // Our own farewell was applied by a write whose answer never came, or somebody took what we wanted to give.
-            _ if matches!(self.farewell, Some(Farewell::Release | Farewell::HandOver { .. })) => {
-                self.row = row;
+            _ if matches!(self.farewell.as_deref(), Some(Farewell::Release | Farewell::HandOver { .. })) => {
+                self.row = Arc::new(row);
                 vec![self.gone()]
             }
             _ => vec![News::Ended(TenureEnd::Taken)],
@@ -166,13 +169,13 @@ impl Holding {
         if self.row.is_ended() {
             return News::Gone(self.ended());
         }
-        let successor = self.row.owner.clone().filter(|owner| *owner != self.me);
+        let successor = self.row.owner.clone().filter(|owner| *owner != self.rules.me);
         News::Gone(Parting { successor, ..Parting::default() })
     }
 
     /// The shard has ended, as its row says.
     fn ended(&self) -> Parting {
-        let Some(Farewell::ShardEnd(ending)) = &self.farewell else { return Parting::default() };
+        let Some(Farewell::ShardEnd(ending)) = self.farewell.as_deref() else { return Parting::default() };
         Parting { look_at: ending.with_rows().cloned().collect(), ..Parting::default() }
     }
 
@@ -180,7 +183,7 @@ impl Holding {
     /// tenure are its most precious ones.
     fn repeat(&mut self, error: StoreError, now: Moment, random: u64) -> Vec<News> {
         self.failures = self.failures.saturating_add(1);
-        let attempt = self.timings.attempt;
+        let attempt = self.rules.timings.attempt;
         let backoff = Backoff { first: attempt / 5, most: attempt };
         let pause = backoff.delay(self.failures, random).min(self.deadline().since(now) / 4).max(attempt / 20);
         self.next = now + pause;

@@ -30,7 +30,8 @@ fn ending() -> (Lease, Holding) {
     let timings = Timings::from_failover_time(Duration::from_secs(10));
     let free = Lease::unowned(key(0), Checkpoint::TrimHorizon, 50);
     let row = transition::take(&free, &me()).change.apply(&free);
-    let mut holding = Holding::begin(me(), row.clone(), millis(0), timings, timings.renewal, 1.0);
+    let rules = Arc::new(Rules { me: me(), timings, checkpoint_interval: timings.renewal });
+    let mut holding = Holding::begin(rules, row.clone(), millis(0), 1.0);
     let rows: Vec<Lease> = [1, 2]
         .map(|index| {
             let mut row = Lease::unowned(key(index), Checkpoint::TrimHorizon, 60);

@@ -3,6 +3,7 @@
 mod answers;
 mod throughput;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::outbox::Urgency;
@@ -105,13 +106,20 @@ struct UnderWay {
     end: Option<Box<(Lease, ShardEnding)>>,
 }
 
+/// What all tenures of a worker have in common.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) me: WorkerId,
+    pub(crate) timings: Timings,
+    pub(crate) checkpoint_interval: Duration,
+}
+
 /// The state of one tenure, from the write that began it to the one that ends it.
 #[derive(Debug, Clone)]
 pub(crate) struct Holding {
-    me: WorkerId,
-    timings: Timings,
+    rules: Arc<Rules>,
     /// Always the last row that the store confirmed to this tenure.
-    row: Lease,
+    row: Arc<Lease>,
     epoch: Epoch,
     token: FencingToken,
     role: Role,
@@ -129,10 +137,9 @@ pub(crate) struct Holding {
     carried: Average,
     /// When a completed position may ride along again.
     checkpoint_after: Moment,
-    checkpoint_interval: Duration,
     /// Somebody waits for the completed position to be stored.
     flush: bool,
-    farewell: Option<Farewell>,
+    farewell: Option<Box<Farewell>>,
     /// A row was read that shows more than is known here: the next write is due as soon as it may be sent, and its answer
     /// tells.
     look: bool,
@@ -140,20 +147,11 @@ pub(crate) struct Holding {
 
 impl Holding {
     /// Begins with the row that a take, an adoption or a creation of ours produced, and when that write was sent.
-    pub(crate) fn begin(
-        me: WorkerId,
-        row: Lease,
-        sent: Moment,
-        timings: Timings,
-        checkpoint_interval: Duration,
-        spread: f64,
-    ) -> Self {
+    pub(crate) fn begin(rules: Arc<Rules>, row: Lease, sent: Moment, spread: f64) -> Self {
         // The first renewal comes somewhere in the second half of the period, so that leases taken together are not
         // renewed together for ever.
-        let next = sent + timings.renewal.mul_f64(0.5 + spread.clamp(0.0, 1.0) / 2.0);
+        let next = sent + rules.timings.renewal.mul_f64(0.5 + spread.clamp(0.0, 1.0) / 2.0);
         Holding {
-            me,
-            timings,
             epoch: row.epoch(),
             token: FencingToken(row.counter),
             role: Role::Owner,
@@ -165,12 +163,12 @@ impl Holding {
             renewal_due: next,
             completed: row.checkpoint.record().cloned(),
             carried: Average::new(row.throughput, sent),
-            checkpoint_after: sent + checkpoint_interval.min(next.since(sent)),
-            checkpoint_interval,
+            checkpoint_after: sent + rules.checkpoint_interval.min(next.since(sent)),
             flush: false,
             farewell: None,
             look: false,
-            row,
+            row: Arc::new(row),
+            rules,
         }
     }
 
@@ -185,13 +183,13 @@ impl Holding {
     }
 
     /// The last row that the store confirmed.
-    pub(crate) fn row(&self) -> &Lease {
+    pub(crate) fn row(&self) -> &Arc<Lease> {
         &self.row
     }
 
     /// The moment from which this worker must not act as holder any more.
     pub(crate) fn deadline(&self) -> Moment {
-        self.base + self.timings.failover
+        self.base + self.rules.timings.failover
     }
 
     /// Everything up to here is completed, with so many bytes more; it is stored when the next write allows it.
@@ -219,21 +217,21 @@ impl Holding {
 
     /// End the tenure, with the last checkpoint in the same write. A later wish replaces an earlier one that is not written.
     pub(crate) fn bid_farewell(&mut self, farewell: Farewell, now: Moment) {
-        self.farewell = Some(farewell);
+        self.farewell = Some(Box::new(farewell));
         self.next = self.next.min(now);
     }
 
     /// Children that are not made yet are made for nobody.
     pub(crate) fn leave_children(&mut self) {
-        if let Some(Farewell::ShardEnd(ending)) = &mut self.farewell {
+        if let Some(Farewell::ShardEnd(ending)) = self.farewell.as_deref_mut() {
             ending.disown();
         }
     }
 
     /// How many tenures of children begin if the farewell that was bid is written.
     pub(crate) fn promised(&self) -> usize {
-        match &self.farewell {
-            Some(Farewell::ShardEnd(ending)) => ending.begun(&self.me).count(),
+        match self.farewell.as_deref() {
+            Some(Farewell::ShardEnd(ending)) => ending.begun(&self.rules.me).count(),
             Some(Farewell::Release | Farewell::HandOver { .. }) | None => 0,
         }
     }
@@ -265,7 +263,7 @@ impl Holding {
     /// Whether positions are to be stored more often than the lease is renewed. If not, renewals carry them, and no write is
     /// made for them.
     fn stores_early(&self) -> bool {
-        self.checkpoint_interval < self.timings.renewal
+        self.rules.checkpoint_interval < self.rules.timings.renewal
     }
 
     /// Whether the time is over.
@@ -279,7 +277,7 @@ impl Holding {
             return None;
         }
         if self.unstored().is_none() && now < self.next {
-            self.checkpoint_after = now + self.checkpoint_interval;
+            self.checkpoint_after = now + self.rules.checkpoint_interval;
             return None;
         }
         Some(if now >= self.renewal_due {
@@ -296,9 +294,9 @@ impl Holding {
     pub(crate) fn write(&mut self, now: Moment) -> Option<Write> {
         self.due(now)?;
         let unstored = self.unstored();
-        let throughput = self.carried.sample(now, self.timings.renewal);
-        let (me, role, epoch) = (&self.me, self.role, self.epoch);
-        let (mut write, purpose) = match self.farewell.as_ref().filter(|_| !self.gives_way_to_renewal(now)) {
+        let throughput = self.carried.sample(now, self.rules.timings.renewal);
+        let (me, role, epoch) = (&self.rules.me, self.role, self.epoch);
+        let (mut write, purpose) = match self.farewell.as_deref().filter(|_| !self.gives_way_to_renewal(now)) {
             Some(Farewell::Release) => (transition::release(&self.row, me, role, epoch, unstored), Purpose::Farewell),
             Some(Farewell::HandOver { to }) => {
                 (transition::hand_over(&self.row, me, role, epoch, unstored, to), Purpose::Farewell)
@@ -313,7 +311,7 @@ impl Holding {
             }
         };
         write.change.throughput = throughput.filter(|_| throughput != self.row.throughput);
-        let (send, end) = match &self.farewell {
+        let (send, end) = match self.farewell.as_deref() {
             Some(Farewell::ShardEnd(ending)) if purpose == Purpose::Farewell && ending.has_rows() => {
                 let after = write.change.apply(&self.row);
                 (Write::End(ending.steps(&self.row, write)), Some(Box::new((after, ending.clone()))))
@@ -326,7 +324,7 @@ impl Holding {
 
     /// A transaction may be refused where a write of one row is not. While the shard cannot be ended the lease is kept.
     fn gives_way_to_renewal(&self, now: Moment) -> bool {
-        matches!(self.farewell, Some(Farewell::ShardEnd(_))) && self.failures > 0 && now >= self.renewal_due
+        matches!(self.farewell.as_deref(), Some(Farewell::ShardEnd(_))) && self.failures > 0 && now >= self.renewal_due
     }
 }
 

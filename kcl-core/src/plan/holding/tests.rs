@@ -31,7 +31,8 @@ fn begun() -> (Lease, Holding) {
 fn begun_with(checkpoint_interval: Duration) -> (Lease, Holding) {
     let free = Lease::unowned(LeaseKey::new("s-0").unwrap(), Checkpoint::TrimHorizon, 50);
     let row = transition::take(&free, &worker("a")).change.apply(&free);
-    let holding = Holding::begin(worker("a"), row.clone(), millis(0), timings(), checkpoint_interval, 1.0);
+    let rules = Arc::new(Rules { me: worker("a"), timings: timings(), checkpoint_interval });
+    let holding = Holding::begin(rules, row.clone(), millis(0), 1.0);
     (row, holding)
 }
 

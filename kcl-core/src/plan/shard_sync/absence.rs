@@ -131,7 +131,7 @@ mod tests {
     fn a_stream_that_is_new_to_the_table_is_filled_at_once() {
         let absences = watched(&[(100, &[missing("1")])]);
         let mut elsewhere = missing("1:clicks:2:0");
-        elsewhere.multi_stream = Some(MultiStream::new("1:clicks:2", ShardId::new("0").unwrap()));
+        elsewhere.multi_stream = Some(Box::new(MultiStream::new("1:clicks:2", ShardId::new("0").unwrap())));
         assert_eq!(absences.judge(&elsewhere, EXPIRY, at(100)), Absence::Create);
     }
 

@@ -47,7 +47,7 @@ impl Creation {
     fn lease(&self, shard: &ShardId, checkpoint: Checkpoint, start: Option<Timestamp>) -> Lease {
         let stream = self.stream.as_deref();
         let mut lease = Lease::unowned(LeaseKey::of_shard(stream, shard), checkpoint, self.counter);
-        lease.multi_stream = stream.map(|stream| MultiStream::new(stream, shard.clone()));
+        lease.multi_stream = stream.map(|stream| Box::new(MultiStream::new(stream, shard.clone())));
         lease.start = start;
         lease.last_owner = Some(self.creator.clone());
         lease.stream_created = self.stream_created;

@@ -63,7 +63,7 @@ fn shards_of_several_streams_with_the_same_ids_do_not_mix() {
         let of_stream = |mut row: Lease| {
             let shard = row.shard_id().unwrap();
             row.key = LeaseKey::of_shard(stream, &shard);
-            row.multi_stream = stream.map(|stream| MultiStream::new(stream, shard));
+            row.multi_stream = stream.map(|stream| Box::new(MultiStream::new(stream, shard)));
             row
         };
         rows(fixture).into_iter().map(of_stream).collect::<Vec<_>>()

@@ -13,7 +13,8 @@ use crate::plan::look::{self, Look};
 use crate::plan::transition::{self, LeaseWrite};
 use crate::runtime::context::Context;
 use crate::runtime::errands::{Errand, Errands};
-use crate::runtime::lease_keeper::{Grant, LeaseKeeper};
+use crate::runtime::lease_keeper::LeaseKeeper;
+use crate::runtime::tenure::SharedTenure;
 use crate::settings::InitialPosition;
 use crate::types::{Lease, LeaseKey, Moment, StoreError, WorkerId, WriteOutcome};
 
@@ -22,7 +23,7 @@ const AT_A_TIME: usize = 64;
 
 /// What came of an errand.
 enum Outcome {
-    Begun(Box<Grant>, String),
+    Begun(Arc<SharedTenure>, String),
     /// There is nothing more to do.
     Done,
     /// The lease is ours once this worker has handed it over.
@@ -73,7 +74,7 @@ impl Desk {
 
     /// Does errands until one begins a tenure; yields it with the reason. `is_running` tells for which leases a task is
     /// there. Cancel safe.
-    pub(super) async fn granted(&mut self, is_running: impl Fn(&LeaseKey) -> bool) -> (Grant, String) {
+    pub(super) async fn granted(&mut self, is_running: impl Fn(&LeaseKey) -> bool) -> (Arc<SharedTenure>, String) {
         let context = Arc::clone(&self.context);
         let errands = Arc::clone(&self.errands);
         loop {
@@ -151,7 +152,7 @@ impl Desk {
         }
     }
 
-    fn finish(&mut self, key: LeaseKey, outcome: Outcome) -> Option<(Grant, String)> {
+    fn finish(&mut self, key: LeaseKey, outcome: Outcome) -> Option<(Arc<SharedTenure>, String)> {
         self.busy.remove(&key);
         let now = self.context.clock.now();
         let timings = &self.context.settings.timings;
@@ -159,7 +160,7 @@ impl Desk {
             self.pending.remove(&key);
         }
         match outcome {
-            Outcome::Begun(grant, reason) => return Some((*grant, reason)),
+            Outcome::Begun(shared, reason) => return Some((shared, reason)),
             Outcome::Done => {}
             Outcome::Again => drop(self.later.insert(key, now + timings.inbox)),
             Outcome::Unanswered => {
@@ -270,7 +271,7 @@ impl Job {
         };
         transition::pin_start(&mut write, seen, self.context.wall(), instant);
         match self.keeper.begin(self.key.clone(), write).await {
-            Ok(grant) => Outcome::Begun(Box::new(grant), why),
+            Ok(shared) => Outcome::Begun(shared, why),
             Err(reason) => {
                 // Whatever became of it: the row is read again, and adopted if it names us.
                 tracing::debug!(lease_key = %self.key, reason, "lease not gained");

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
@@ -30,15 +29,16 @@ impl Assigner {
             Err(_not_seen) => BTreeMap::new(),
         };
         let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
-        for (key, running) in &self.running {
-            running.stop.ask(StopReason::Shutdown, deadline, successors.get(key).cloned());
+        for (key, shared) in &self.running {
+            shared.orders.stop(StopReason::Shutdown, deadline, successors.get(key).cloned());
         }
         let mut drained = Drained::default();
-        while let Some((key, end)) = self.finished.next().await {
+        while !self.running.is_empty() {
+            let (key, end) = self.finished.next().await;
             let finish = end.as_ref().map(|end| end.finish);
-            for child in self.note_finished(&key, end).await.into_iter().flat_map(|parted| parted.grants) {
+            for child in self.note_finished(&key, end).await.into_iter().flat_map(|parted| parted.begun) {
                 // Its tenure began in the moment of the stop; nobody works on it.
-                let _lost_or_given_back = self.keeper.farewell(&child.shared, Farewell::Release).await;
+                let _lost_or_given_back = self.keeper.farewell(&child, Farewell::Release).await;
             }
             match finish {
                 Some(Finish::Ended) => drained.ended += 1,

@@ -2,19 +2,17 @@
 
 mod desk;
 mod drain;
+mod finished;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
 use super::context::Context;
 use super::errands::Errands;
-use super::lease_keeper::{Grant, LeaseKeeper, Parted};
-use super::shard_task::{ShardTask, StopRequest, TaskEnd};
+use super::lease_keeper::{LeaseKeeper, Parted};
+use super::shard_task::{ShardTask, TaskEnd};
 use super::tasks::TaskKind;
 use super::tenure::SharedTenure;
 use crate::plan::fleet_view::FleetView;
@@ -22,6 +20,7 @@ use crate::plan::holding::Farewell;
 use crate::shard::machine::Finish;
 use crate::types::{LeaseKey, ShardRef};
 use desk::Desk;
+use finished::{FinishedTasks, TellFinished};
 
 /// What was left undone when the worker stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,20 +30,13 @@ pub(crate) struct Drained {
     pub(crate) lost: Vec<LeaseKey>,
 }
 
-struct Running {
-    stop: StopRequest,
-    shared: Arc<SharedTenure>,
-}
-
-type Finished = (LeaseKey, Option<TaskEnd>);
-
 pub(crate) struct Assigner {
     context: Arc<Context>,
     keeper: LeaseKeeper,
     errands: Arc<Errands>,
     desk: Desk,
-    running: BTreeMap<LeaseKey, Running>,
-    finished: FuturesUnordered<BoxFuture<'static, Finished>>,
+    running: BTreeMap<LeaseKey, Arc<SharedTenure>>,
+    finished: Arc<FinishedTasks>,
 }
 
 impl Assigner {
@@ -55,7 +47,7 @@ impl Assigner {
             keeper,
             errands,
             running: BTreeMap::new(),
-            finished: FuturesUnordered::new(),
+            finished: Arc::default(),
         }
     }
 
@@ -68,12 +60,12 @@ impl Assigner {
                 // What has finished first: a lease is not begun again while its last task is still there.
                 biased;
                 () = context.stop.cancelled() => break,
-                Some((key, end)) = self.finished.next(), if !self.finished.is_empty() => {
+                (key, end) = self.finished.next() => {
                     if let Some(parted) = self.note_finished(&key, end).await {
-                        self.start_children(&key, parted.grants);
+                        self.start_children(&key, parted.begun);
                     }
                 }
-                (grant, reason) = self.desk.granted(|key| self.running.contains_key(key)) => self.start(grant, reason),
+                (shared, reason) = self.desk.granted(|key| self.running.contains_key(key)) => self.start(shared, reason),
             }
         }
         // Nothing is taken in any more; what was just begun goes back to where it came from.
@@ -81,9 +73,9 @@ impl Assigner {
         self.drain(last_look).await
     }
 
-    fn start(&mut self, grant: Grant, reason: String) {
-        let key = grant.row.key.clone();
-        let id = match grant.row.shard_id() {
+    fn start(&mut self, shared: Arc<SharedTenure>, reason: String) {
+        let key = shared.tenure.lease.clone();
+        let id = match shared.row().shard_id() {
             Ok(id) => id,
             Err(error) => {
                 // Rows whose key is no shard id are sifted out before anything is done about them.
@@ -92,37 +84,26 @@ impl Assigner {
             }
         };
         let shard = ShardRef::new(self.context.settings.stream.clone(), id);
-        let stop = StopRequest::default();
-        let shared = Arc::clone(&grant.shared);
-        self.running.insert(key.clone(), Running { stop: stop.clone(), shared });
-        let task = ShardTask::new(Arc::clone(&self.context), self.keeper.clone(), grant, shard, stop);
-        let done = self.context.tasks.spawn(TaskKind::Shard, task.run(reason));
-        self.finished.push(Box::pin(async move {
-            match done.await {
-                Ok(Ok(end)) => (key, Some(end)),
-                Ok(Err(panic)) => {
-                    tracing::error!(lease_key = %key, panic, "the task of a shard ended in a defect");
-                    (key, None)
-                }
-                Err(_dropped) => (key, None),
-            }
-        }));
+        self.running.insert(key.clone(), Arc::clone(&shared));
+        let task = ShardTask::new(Arc::clone(&self.context), self.keeper.clone(), shared, shard);
+        let finished = TellFinished::new(&self.finished, key);
+        self.context.tasks.spawn_and_tell(TaskKind::Shard, task.run(reason), |outcome| finished.tell(outcome));
     }
 
     /// The end of a shard began the tenures of its children.
-    fn start_children(&mut self, parent: &LeaseKey, children: Vec<Grant>) {
-        for grant in children {
+    fn start_children(&mut self, parent: &LeaseKey, children: Vec<Arc<SharedTenure>>) {
+        for shared in children {
             let reason = format!("child of {parent}, which ended here");
-            self.start(grant, reason);
+            self.start(shared, reason);
         }
     }
 
     async fn note_finished(&mut self, key: &LeaseKey, end: Option<TaskEnd>) -> Option<Parted> {
         let running = self.running.remove(key);
         let Some(TaskEnd { finish, parted }) = end else {
-            if let Some(running) = running {
+            if let Some(shared) = running {
                 // The task is gone without having given the lease back: nobody reads the shard here any more.
-                let _lost_or_given_back = self.keeper.farewell(&running.shared, Farewell::Release).await;
+                let _lost_or_given_back = self.keeper.farewell(&shared, Farewell::Release).await;
             }
             return None;
         };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::super::tenure::SharedTenure;
+use super::Parted;
 use super::keeper::{Beginning, Held, Keeper};
 use super::send::{self, Answer};
-use super::{Grant, Parted};
 use crate::error::WorkerError;
 use crate::plan::holding::{EndOutcome, Farewell, Holding, News, Parting, TenureEnd};
 use crate::ports::{CheckpointError, LeaseLostReason};
@@ -52,7 +52,7 @@ impl Keeper {
     fn take_in(&mut self, tenure: &Tenure, now: Moment, answer: impl FnOnce(&mut Holding) -> Vec<News>) {
         let Some(held) = self.current(tenure) else { return };
         let news = answer(&mut held.holding);
-        held.shared.set_deadline(held.holding.deadline());
+        held.shared.confirm(held.holding.row(), held.holding.deadline());
         for news in news {
             self.handle_news(&tenure.lease, news);
         }
@@ -80,28 +80,26 @@ impl Keeper {
                 return;
             }
         };
-        let grant = self.hold(row, sent);
-        let tenure = grant.shared.tenure.clone();
-        if reply.send(Ok(grant)).is_err() {
-            self.give_back(&tenure, now);
+        let shared = self.hold(row, sent);
+        if reply.send(Ok(Arc::clone(&shared))).is_err() {
+            self.give_back(&shared.tenure, now);
         }
         self.visit(&key, now);
     }
 
     /// A tenure began with this row.
-    fn hold(&mut self, row: Lease, sent: Moment) -> Grant {
-        let timings = self.context.settings.timings;
-        let interval = self.context.settings.checkpoint.interval;
-        let spread = self.context.random_fraction();
-        let holding = Holding::begin(self.context.worker.clone(), row.clone(), sent, timings, interval, spread);
-        let shared = SharedTenure::new(holding.tenure(), holding.token(), holding.deadline());
+    fn hold(&mut self, row: Lease, sent: Moment) -> Arc<SharedTenure> {
+        let holding = Holding::begin(Arc::clone(&self.rules), row, sent, self.context.random_fraction());
+        let (tenure, row) = (holding.tenure(), Arc::clone(holding.row()));
+        let shared = SharedTenure::new(tenure, holding.token(), row, holding.deadline());
         let scheduled = holding.wake_at();
         let held =
             Box::new(Held { holding, shared: Arc::clone(&shared), scheduled, flushes: Vec::new(), farewell: None });
-        self.wake.insert((scheduled, row.key.clone()));
-        self.tenures.insert(row.key.clone(), held);
+        let key = &shared.tenure.lease;
+        self.wake.insert((scheduled, key.clone()));
+        self.tenures.insert(key.clone(), held);
         self.count();
-        Grant { shared, row }
+        shared
     }
 
     /// Who asked for it is gone; it is given back rather than held where nobody reads it.
@@ -120,10 +118,10 @@ impl Keeper {
                 tracing::debug!(lease_key = %key, epoch = %held.shared.tenure.epoch, %checkpoint, "checkpoint stored");
                 held.answer_flushes();
             }
-            News::HandOverAsked => held.shared.ask_to_hand_over(self.context.clock.now()),
+            News::HandOverAsked => held.shared.orders.hand_over(self.context.clock.now()),
             News::Gone(parting) => self.part(key, parting),
             News::Ended(end) => {
-                let last = (end == TenureEnd::RowMissing).then(|| held.holding.row().clone());
+                let last = (end == TenureEnd::RowMissing).then(|| Lease::clone(held.holding.row()));
                 self.lose(key, lost_reason(end));
                 if let Some(last) = last {
                     self.restore(last, 0);
@@ -164,24 +162,23 @@ impl Keeper {
         let Some(mut held) = self.forget(key) else { return };
         // What waits for a checkpoint was stored by the same write.
         held.answer_all_flushes();
-        held.shared.close();
+        held.shared.orders.close();
         let Parting { successor, begun, sent, mut look_at } = parting;
         self.under_way.extend(successor.map(|to| send::notice(Arc::clone(&self.context), to, key.clone())));
-        let mut grants = Vec::new();
+        let mut tenures = Vec::new();
         for row in begun {
             // Somebody here saw the row before its answer came, and adopts or has adopted it.
             if self.tenures.contains_key(&row.key) || self.beginning.contains_key(&row.key) {
                 look_at.push(row.key);
             } else {
-                grants.push(self.hold(row, sent));
+                tenures.push(self.hold(row, sent));
             }
         }
-        let tenures: Vec<Tenure> = grants.iter().map(|grant| grant.shared.tenure.clone()).collect();
-        let parted = Parted { grants, look_at };
+        let parted = Parted { begun: tenures.clone(), look_at };
         let heard = held.farewell.take().is_some_and(|reply| reply.send(Ok(parted)).is_ok());
         if !heard {
             let now = self.context.clock.now();
-            tenures.iter().for_each(|tenure| self.give_back(tenure, now));
+            tenures.iter().for_each(|begun| self.give_back(&begun.tenure, now));
         }
         self.count();
     }
@@ -189,12 +186,12 @@ impl Keeper {
     /// The tenure ended against our will.
     pub(super) fn lose(&mut self, key: &LeaseKey, reason: LeaseLostReason) {
         let Some(mut held) = self.forget(key) else { return };
-        held.shared.end(reason);
+        held.shared.orders.end(reason);
         if let Some(reply) = held.farewell.take() {
             let _nobody_waits = reply.send(Err(reason));
         }
         for (_, reply) in held.flushes.drain(..) {
-            let _nobody_waits = reply.send(Err(CheckpointError::LeaseLost(held.shared.reason())));
+            let _nobody_waits = reply.send(Err(CheckpointError::LeaseLost(held.shared.orders.end_reason())));
         }
         self.count();
     }

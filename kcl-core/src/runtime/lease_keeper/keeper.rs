@@ -14,7 +14,7 @@ use super::super::tenure::{Completed, SharedTenure};
 use super::send::{self, Answer};
 use super::{BeginReply, Command, FarewellReply, FlushReply};
 use crate::error::WorkerError;
-use crate::plan::holding::{Farewell, Holding};
+use crate::plan::holding::{Farewell, Holding, Rules};
 use crate::plan::outbox::{Outbox, Urgency};
 use crate::plan::transition::LeaseWrite;
 use crate::ports::LeaseLostReason;
@@ -39,6 +39,7 @@ pub(super) struct Beginning {
 
 pub(super) struct Keeper {
     pub(super) context: Arc<Context>,
+    pub(super) rules: Arc<Rules>,
     /// On the heap one by one: nodes of the tree are half empty.
     pub(super) tenures: BTreeMap<LeaseKey, Box<Held>>,
     /// When each tenure wants to be looked at again.
@@ -56,8 +57,14 @@ impl Keeper {
     pub(super) fn new(context: Arc<Context>) -> Self {
         // While a table takes nothing it is tried a few times in each attempt's time.
         let longest = context.settings.timings.attempt / 5;
+        let rules = Rules {
+            me: context.worker.clone(),
+            timings: context.settings.timings,
+            checkpoint_interval: context.settings.checkpoint.interval,
+        };
         Keeper {
             context,
+            rules: Arc::new(rules),
             outbox: Outbox::new(UNDER_WAY, longest),
             tenures: BTreeMap::new(),
             wake: BTreeSet::new(),
@@ -109,7 +116,7 @@ impl Keeper {
     }
 
     fn may_hold(&self, key: &LeaseKey) -> bool {
-        let held = self.tenures.get(key).is_some_and(|held| !held.shared.is_ended());
+        let held = self.tenures.get(key).is_some_and(|held| !held.shared.orders.is_ended());
         held || self.beginning.contains_key(key) || self.tenures.values().any(|held| held.holding.promised() > 0)
     }
 
@@ -145,7 +152,7 @@ impl Keeper {
     }
 
     fn begin(&mut self, key: LeaseKey, write: Box<LeaseWrite>, reply: BeginReply, now: Moment) {
-        if self.tenures.get(&key).is_some_and(|held| held.shared.is_ended()) {
+        if self.tenures.get(&key).is_some_and(|held| held.shared.orders.is_ended()) {
             self.visit(&key, now);
         }
         if self.tenures.contains_key(&key) || self.beginning.contains_key(&key) {
@@ -226,8 +233,8 @@ impl Keeper {
         // The shard task looks at the deadline too, and may have given up the tenure a moment before an answer came that
         // would have prolonged it. Nobody works under it any more, so it must not be renewed: the shard would be leased
         // and not read. The row still names us, and is adopted with the next look at the table.
-        if held.shared.is_ended() {
-            let reason = held.shared.reason();
+        if held.shared.orders.is_ended() {
+            let reason = held.shared.orders.end_reason();
             self.lose(key, reason);
             return;
         }

@@ -20,23 +20,16 @@ use crate::ports::{CheckpointError, LeaseLostReason};
 use crate::types::{Lease, LeaseKey, RecordPosition, Tenure};
 use keeper::Keeper;
 
-/// A tenure that began, and the row that began it: its checkpoint is where reading starts.
-#[derive(Debug)]
-pub(crate) struct Grant {
-    pub(crate) shared: Arc<SharedTenure>,
-    pub(crate) row: Lease,
-}
-
 /// What a tenure that ended as we wished leaves to be done.
 #[derive(Debug, Default)]
 pub(crate) struct Parted {
     /// Tenures of children that began with it.
-    pub(crate) grants: Vec<Grant>,
+    pub(crate) begun: Vec<Arc<SharedTenure>>,
     /// Rows of children that perhaps name this worker.
     pub(crate) look_at: Vec<LeaseKey>,
 }
 
-type BeginReply = oneshot::Sender<Result<Grant, String>>;
+type BeginReply = oneshot::Sender<Result<Arc<SharedTenure>, String>>;
 type FarewellReply = oneshot::Sender<Result<Parted, LeaseLostReason>>;
 type FlushReply = oneshot::Sender<Result<Option<RecordPosition>, CheckpointError>>;
 
@@ -69,7 +62,7 @@ impl LeaseKeeper {
     }
 
     /// Begins a tenure with this write. The error says in words why it did not begin.
-    pub(crate) async fn begin(&self, key: LeaseKey, write: LeaseWrite) -> Result<Grant, String> {
+    pub(crate) async fn begin(&self, key: LeaseKey, write: LeaseWrite) -> Result<Arc<SharedTenure>, String> {
         let (reply, answer) = oneshot::channel();
         let gone = || "the worker ends".to_owned();
         self.commands.send(Command::Begin { key, write: Box::new(write), reply }).await.map_err(|_| gone())?;
@@ -81,9 +74,9 @@ impl LeaseKeeper {
         let (reply, answer) = oneshot::channel();
         let command = Command::Flush { tenure: shared.tenure.clone(), reply: Some(reply) };
         if self.commands.send(command).await.is_err() {
-            return Err(CheckpointError::LeaseLost(shared.reason()));
+            return Err(CheckpointError::LeaseLost(shared.orders.end_reason()));
         }
-        answer.await.unwrap_or(Err(CheckpointError::LeaseLost(shared.reason())))
+        answer.await.unwrap_or(Err(CheckpointError::LeaseLost(shared.orders.end_reason())))
     }
 
     /// Asks for an early write and does not wait. If the keeper is busy the renewal stores it.
@@ -110,8 +103,8 @@ impl LeaseKeeper {
         let (reply, answer) = oneshot::channel();
         let command = Command::Farewell { tenure: shared.tenure.clone(), farewell, reply };
         if self.commands.send(command).await.is_err() {
-            return Err(shared.reason());
+            return Err(shared.orders.end_reason());
         }
-        answer.await.unwrap_or_else(|_| Err(shared.reason()))
+        answer.await.unwrap_or_else(|_| Err(shared.orders.end_reason()))
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn fetch(
 }
 
 /// Whether all parents are over.
-pub(super) fn check_parents(context: Arc<Context>, row: Lease) -> BoxFuture<'static, IoDone> {
+pub(super) fn check_parents(context: Arc<Context>, row: Arc<Lease>) -> BoxFuture<'static, IoDone> {
     async move { IoDone::Parents(parents_finished(&context, &row).await) }.boxed()
 }
 
@@ -156,7 +156,7 @@ fn proof_in(shards: &[Shard], shard: &ShardRef) -> Proof {
 /// Gives the lease back, or to a successor.
 pub(super) fn release(tenancy: Arc<Tenancy>) -> BoxFuture<'static, FarewellDone> {
     async move {
-        let farewell = tenancy.stop.successor().map_or(Farewell::Release, |to| Farewell::HandOver { to });
+        let farewell = tenancy.shared.orders.successor().map_or(Farewell::Release, |to| Farewell::HandOver { to });
         match tenancy.keeper.farewell(&tenancy.shared, farewell).await {
             Ok(parted) => FarewellDone::Written(parted),
             Err(reason) => FarewellDone::Lost(reason),
@@ -166,13 +166,9 @@ pub(super) fn release(tenancy: Arc<Tenancy>) -> BoxFuture<'static, FarewellDone>
 }
 
 /// Writes the end together with the rows of the children.
-pub(super) fn write_end(
-    tenancy: Arc<Tenancy>,
-    row: Lease,
-    children: Vec<ChildShard>,
-) -> BoxFuture<'static, FarewellDone> {
+pub(super) fn write_end(tenancy: Arc<Tenancy>, children: Vec<ChildShard>) -> BoxFuture<'static, FarewellDone> {
     async move {
-        let ending = match prepare_end(&tenancy.context, &row, &children).await {
+        let ending = match prepare_end(&tenancy.context, &tenancy.shared.row(), &children).await {
             Ok(ending) => ending,
             Err(error) => return FarewellDone::NotPrepared(error.to_string()),
         };

@@ -2,40 +2,53 @@
 
 mod io;
 mod run;
-mod stop_request;
 mod world;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context as Wake, Poll};
 
 use tracing::Instrument;
 
 use super::context::Context;
 use super::events::{LeaseReleasedReason, ShardTenure, WorkerEvent};
-use super::lease_keeper::{Grant, LeaseKeeper, Parted};
+use super::lease_keeper::{LeaseKeeper, Parted};
+use super::orders::{Heard, Order};
 use super::tenure::SharedTenure;
 use super::watch::ShardWatch;
 use crate::metric_definitions::ShardMetrics;
 use crate::ports::LeaseLostReason;
 use crate::shard::machine::{Finish, StopReason};
-use crate::types::{Checkpoint, Lease, ShardRef};
+use crate::types::ShardRef;
+pub(crate) use run::machine_settings;
 use run::{RunEnd, ShardRun};
-
-pub(crate) use stop_request::StopRequest;
 
 /// What stays the same for the length of a tenure.
 pub(crate) struct Tenancy {
     context: Arc<Context>,
     keeper: LeaseKeeper,
     shared: Arc<SharedTenure>,
-    shard: ShardRef,
-    stop: StopRequest,
     watch: Arc<ShardWatch>,
+}
+
+impl Tenancy {
+    fn shard(&self) -> &ShardRef {
+        &self.watch.tenure.shard
+    }
+
+    /// What the task is told next; the end of the worker beats everything else.
+    fn poll_order(&self, heard: Heard, wake: &mut Wake<'_>) -> Poll<Order> {
+        let order = self.shared.orders.poll(heard, wake);
+        if !heard.abort && self.context.abort.is_cancelled() {
+            return Poll::Ready(Order::Lose(LeaseLostReason::Internal));
+        }
+        order
+    }
 }
 
 /// One shard in one tenure.
 pub(crate) struct ShardTask {
     tenancy: Arc<Tenancy>,
-    row: Arc<Lease>,
 }
 
 /// How a tenure ended, and what follows from it.
@@ -46,46 +59,32 @@ pub(crate) struct TaskEnd {
 }
 
 impl ShardTask {
-    pub(crate) fn new(
-        context: Arc<Context>,
-        keeper: LeaseKeeper,
-        grant: Grant,
-        shard: ShardRef,
-        stop: StopRequest,
-    ) -> Self {
-        let Grant { shared, row } = grant;
+    pub(crate) fn new(context: Arc<Context>, keeper: LeaseKeeper, shared: Arc<SharedTenure>, shard: ShardRef) -> Self {
         let tenure = Arc::new(ShardTenure {
-            shard: shard.clone(),
-            lease: row.key.clone(),
+            shard,
+            lease: shared.tenure.lease.clone(),
             worker: context.worker.clone(),
             epoch: shared.tenure.epoch,
             fencing_token: shared.token,
         });
-        let metrics = ShardMetrics::new(
-            context.settings.application.as_str(),
-            shard.stream().name().as_str(),
-            shard.id().as_str(),
-            context.worker.as_str(),
-        );
-        let watch = ShardWatch::new(tenure, Arc::clone(&shared), stop.clone(), metrics);
-        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, shard, stop, watch }), row: Arc::new(row) }
+        let metrics = ShardMetrics::new(&context.labels(&tenure.shard));
+        let watch = ShardWatch::new(tenure, Arc::clone(&shared), metrics);
+        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, watch }) }
     }
 
-    /// Runs the tenure to its end and tells the world how it ended.
-    pub(crate) async fn run(self, reason: String) -> TaskEnd {
+    /// Tells the world that the tenure began, runs it to its end, and tells how it ended.
+    pub(crate) fn run(self, reason: String) -> impl Future<Output = TaskEnd> + Send + 'static {
         let span = tracing::info_span!(
             "shard",
-            stream = %self.tenancy.shard.stream().name(),
-            shard_id = %self.tenancy.shard.id(),
-            lease_key = %self.row.key,
+            stream = %self.tenancy.shard().stream().name(),
+            shard_id = %self.tenancy.shard().id(),
+            lease_key = %self.tenancy.shared.tenure.lease,
             worker_id = %self.tenancy.context.worker,
             epoch = %self.tenancy.shared.tenure.epoch,
         );
+        span.in_scope(|| self.tell_begun(reason));
         async move {
-            let Tenancy { context, shared, watch, .. } = &*self.tenancy;
-            tracing::info!(reason, checkpoint = %self.row.checkpoint, fencing_token = %shared.token, "lease gained");
-            context.metrics.leases_gained.increment(1);
-            context.send(&watch.tenure, |tenure| WorkerEvent::LeaseGained { tenure, reason });
+            let Tenancy { context, watch, .. } = &*self.tenancy;
             let on_list = context.watchlist.watch(watch);
             let RunEnd { finish, lost, parted } = self.run_to_the_end().await;
             drop(on_list);
@@ -93,7 +92,13 @@ impl ShardTask {
             TaskEnd { finish, parted }
         }
         .instrument(span)
-        .await
+    }
+
+    fn tell_begun(&self, reason: String) {
+        let Tenancy { context, shared, watch, .. } = &*self.tenancy;
+        tracing::info!(reason, checkpoint = %shared.checkpoint(), fencing_token = %shared.token, "lease gained");
+        context.metrics.leases_gained.increment(1);
+        context.send(&watch.tenure, |tenure| WorkerEvent::LeaseGained { tenure, reason });
     }
 
     /// A run that the watchdog ends is followed by another one, in the same tenure: the lease was renewed all the time and
@@ -102,16 +107,11 @@ impl ShardTask {
     /// `shutdown_requested`; one that had to be dropped has not, nor is `lease_lost` called, since it is not.
     async fn run_to_the_end(&self) -> RunEnd {
         loop {
-            let row = match self.tenancy.shared.reached() {
-                Some(position) => Arc::new(Lease { checkpoint: Checkpoint::At(position), ..Lease::clone(&self.row) }),
-                None => Arc::clone(&self.row),
-            };
-            let run = Box::new(ShardRun::new(Arc::clone(&self.tenancy), row));
-            let dropped = self.tenancy.watch.run().drop;
+            let run = Box::new(ShardRun::new(Arc::clone(&self.tenancy)));
             tokio::select! {
                 // A run that hangs is the reason to be here; whatever it still has to say comes too late.
                 biased;
-                () = dropped.cancelled() => {}
+                () = poll_fn(|context| self.tenancy.shared.orders.poll_drop(context)) => {}
                 end = run.run() => {
                     if end.finish != Finish::Released(StopReason::Restart) {
                         return end;

@@ -5,36 +5,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 use super::super::budget::ShardBudget;
-use super::super::callback::{Canceller, Panicked, UserCode};
+use super::super::callback::{Panicked, UserCode};
 use super::super::context::Context;
 use super::super::lease_keeper::Parted;
-use super::super::watch::Run;
+use super::super::orders::Heard;
 use super::Tenancy;
 use super::io::{FarewellDone, IoDone};
-use crate::ports::{LeaseLostReason, ShardContext, ShardReader};
-use crate::shard::machine::{Action, Finish, MachineSettings, Processed, ShardMachine};
-use crate::types::{Backoff, Lease, Moment};
+use crate::ports::{LeaseLostReason, ShardReader};
+use crate::settings::EffectiveSettings;
+use crate::shard::machine::{Action, Finish, MachineSettings, Processed, ShardMachine, Start};
+use crate::types::{Backoff, Moment};
 
 /// One shard in one tenure, from a start of its task to the next.
 pub(super) struct ShardRun {
     pub(super) context: Arc<Context>,
     pub(super) tenancy: Arc<Tenancy>,
-    /// The row, with the position at which this run begins.
-    pub(super) row: Arc<Lease>,
     pub(super) machine: ShardMachine,
-    /// How the watchdog reaches this run.
-    pub(super) tokens: Run,
-    /// Requests that were passed on already: the assigner's, the leader's, the watchdog's.
-    pub(super) stop_heard: bool,
-    pub(super) hand_over_heard: bool,
-    pub(super) restart_heard: bool,
+    /// Orders that were passed on already.
+    pub(super) heard: Heard,
     /// The reader and its account rest here between two fetches.
     pub(super) reader: Option<(Box<dyn ShardReader>, ShardBudget)>,
     pub(super) io: Option<BoxFuture<'static, IoDone>>,
     pub(super) farewell: Option<BoxFuture<'static, FarewellDone>>,
-    pub(super) canceller: Option<Canceller>,
+    /// What calls into user code are given. Made for the first one: most idle shards never come to it.
+    pub(super) cancelled: Option<CancellationToken>,
     pub(super) lost: Option<LeaseLostReason>,
     pub(super) unflushed: Unflushed,
     /// What the end of the tenure left to be done.
@@ -61,34 +58,39 @@ const RETRY: Backoff = Backoff { first: Duration::from_millis(100), most: Durati
 /// One batch may wait while the handler works on another.
 const QUEUE: usize = 1;
 
+/// What the machines of all shards of a worker with these settings work with.
+pub(crate) fn machine_settings(settings: &EffectiveSettings) -> MachineSettings {
+    MachineSettings {
+        parent_interval: settings.timings.inbox,
+        backoff: RETRY,
+        // As often as the lease is renewed, which the table takes when it is back.
+        table_backoff: Backoff { most: settings.timings.renewal, ..RETRY },
+        queue: QUEUE,
+        corrupt_aggregates: settings.corrupt_aggregates,
+    }
+}
+
 impl ShardRun {
-    pub(super) fn new(tenancy: Arc<Tenancy>, row: Arc<Lease>) -> Self {
+    pub(super) fn new(tenancy: Arc<Tenancy>) -> Self {
         let context = Arc::clone(&tenancy.context);
-        let settings = MachineSettings {
-            parent_interval: context.settings.timings.inbox,
-            backoff: RETRY,
-            // As often as the lease is renewed, which the table takes when it is back.
-            table_backoff: Backoff { most: context.settings.timings.renewal, ..RETRY },
-            queue: QUEUE,
-            hash_range: row.hash_range,
-            corrupt_aggregates: context.settings.corrupt_aggregates,
-        };
+        let row = tenancy.shared.row();
         let now = context.clock.now();
-        let stored = row.checkpoint.record().cloned();
-        let machine = ShardMachine::new(settings, stored, !row.parents.is_empty(), now);
+        let start = Start {
+            stored: tenancy.shared.checkpoint().record().cloned(),
+            hash_range: row.hash_range,
+            has_parents: !row.parents.is_empty(),
+        };
+        let machine = ShardMachine::new(Arc::clone(&context.machine), start, now);
+        tenancy.watch.begin(now);
         ShardRun {
-            tokens: tenancy.watch.begin(now),
             context,
             tenancy,
-            row,
             machine,
-            stop_heard: false,
-            hand_over_heard: false,
-            restart_heard: false,
+            heard: Heard::default(),
             reader: None,
             io: None,
             farewell: None,
-            canceller: None,
+            cancelled: None,
             lost: None,
             unflushed: Unflushed::default(),
             parted: Parted::default(),
@@ -103,19 +105,8 @@ impl ShardRun {
     }
 
     async fn drive(&mut self) -> Finish {
-        let shard = ShardContext::new(
-            self.tenancy.shard.clone(),
-            self.context.worker.clone(),
-            self.tenancy.shared.tenure.epoch,
-            self.tenancy.shared.token,
-        );
-        let mut user = UserCode::new(
-            Arc::clone(&self.context),
-            shard,
-            self.tenancy.keeper.clone(),
-            Arc::clone(&self.tenancy.shared),
-        );
-        self.canceller = Some(user.canceller());
+        let Tenancy { context, keeper, shared, watch } = &*self.tenancy;
+        let mut user = UserCode::new(context, keeper, shared, &watch.tenure);
         loop {
             match self.poll_action() {
                 Some(Action::Finished(finish)) => return finish,
@@ -123,17 +114,17 @@ impl ShardRun {
                 Some(Action::Deliver { batch, attempt }) => {
                     self.tenancy.watch.metrics.deliveries.increment(1);
                     let started = self.context.clock.now();
-                    let process = Box::pin(user.process(batch, attempt));
+                    let process = Box::pin(user.process(batch, attempt, self.cancelled()));
                     self.run_callback(process, |task, processed| task.processed(processed, started)).await;
                 }
                 Some(Action::CallShardEnded { attempt }) => {
-                    self.run_callback(Box::pin(user.shard_ended(attempt)), Self::shard_end_told).await;
+                    let call = Box::pin(user.shard_ended(attempt, self.cancelled()));
+                    self.run_callback(call, Self::shard_end_told).await;
                 }
                 Some(Action::CallShutdownRequested { deadline }) => {
-                    if let Some(canceller) = &self.canceller {
-                        canceller.renew();
-                    }
-                    self.run_callback(Box::pin(user.shutdown_requested(deadline)), Self::shutdown_told).await;
+                    // The call that flushes at the end must not find itself cancelled.
+                    let fresh = self.cancelled.insert(CancellationToken::new()).clone();
+                    self.run_callback(Box::pin(user.shutdown_requested(deadline, fresh)), Self::shutdown_told).await;
                 }
                 Some(Action::CallLeaseLost) => {
                     let reason = self.lost.unwrap_or(LeaseLostReason::Taken);
@@ -143,6 +134,16 @@ impl ShardRun {
                 None => self.wait().await,
             }
         }
+    }
+
+    /// What tells a call into user code to come to an end.
+    fn cancelled(&mut self) -> CancellationToken {
+        let ending = self.is_ending();
+        let token = self.cancelled.get_or_insert_default();
+        if ending {
+            token.cancel();
+        }
+        token.clone()
     }
 
     /// The next action; a delivery is begun only while the tenure certainly lasts, whatever the lease keeper has noticed.

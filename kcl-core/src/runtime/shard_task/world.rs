@@ -1,6 +1,7 @@
 //! What a shard task does besides running user code, and what it waits for.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -8,12 +9,13 @@ use futures_util::future::BoxFuture;
 use super::super::budget::ShardBudget;
 use super::super::context::Context;
 use super::super::events::WorkerEvent;
+use super::super::orders::{Heard, Order};
 use super::io::{self, FarewellDone, IoDone};
 use super::run::{ShardRun, Unflushed};
 use crate::ports::{DataLoss, LeaseLostReason, ShardReader};
 use crate::shard::machine::{Action, Report, StopReason};
 use crate::shard::watchdog::Wait;
-use crate::types::{Checkpoint, Lease, Moment, Position, RecordPosition, Timestamp};
+use crate::types::{Checkpoint, Moment, Position, RecordPosition, Timestamp};
 
 impl ShardRun {
     /// Does what needs no user code.
@@ -25,17 +27,17 @@ impl ShardRun {
             }
             Action::CheckParents => {
                 self.states(Wait::Parents);
-                self.io = Some(io::check_parents(Arc::clone(&self.context), Lease::clone(&self.row)));
+                self.io = Some(io::check_parents(Arc::clone(&self.context), self.tenancy.shared.row()));
             }
             Action::ProveEnd => {
                 self.states(Wait::Proof);
-                self.io = Some(io::prove_end(Arc::clone(&self.context), self.tenancy.shard.clone()));
+                self.io = Some(io::prove_end(Arc::clone(&self.context), self.tenancy.shard().clone()));
             }
             Action::Progress { position, records, bytes } => self.progress(position, records, bytes),
             Action::Release => self.release(),
             Action::WriteEnd { children } => {
                 self.tenancy.watch.writing(Some(self.context.clock.now()));
-                self.farewell = Some(io::write_end(Arc::clone(&self.tenancy), Lease::clone(&self.row), children));
+                self.farewell = Some(io::write_end(Arc::clone(&self.tenancy), children));
             }
             Action::Report(report) => self.report(report),
             Action::Initialize
@@ -54,7 +56,7 @@ impl ShardRun {
     fn release(&mut self) {
         self.io = None;
         self.tenancy.watch.gave_up();
-        if self.restart_heard && !self.stop_heard && !self.hand_over_heard {
+        if self.heard.restart && !self.heard.stop && !self.heard.hand_over {
             self.machine.handle_farewell_written();
             return;
         }
@@ -68,9 +70,10 @@ impl ShardRun {
     }
 
     fn open(&self) -> (Box<dyn ShardReader>, ShardBudget) {
-        let position = start_position(&self.row, self.context.wall());
+        let row = self.tenancy.shared.row();
+        let position = start_position(&self.tenancy.shared.checkpoint(), row.start, self.context.wall());
         tracing::debug!(?position, "shard opened");
-        (self.context.source.open(&self.tenancy.shard, position), self.context.budget.shard())
+        (self.context.source.open(self.tenancy.shard(), position), self.context.budget.shard())
     }
 
     fn progress(&mut self, position: RecordPosition, records: u64, bytes: u64) {
@@ -130,56 +133,75 @@ impl ShardRun {
     /// Waits for one thing to happen and tells the machine. Cancel safe: what is under way stays in its slot.
     pub(super) async fn wait(&mut self) {
         let context = Arc::clone(&self.context);
-        let (shared, restart) = (Arc::clone(&self.tenancy.shared), self.tokens.restart.clone());
+        let tenancy = Arc::clone(&self.tenancy);
         let lost = self.lost.is_some();
         let alarm = self.machine.poll_timeout();
-        let ending = lost || self.stop_heard || self.hand_over_heard;
-        self.tenancy.watch.sleeps(alarm, self.machine.has_work(), ending, context.clock.now());
+        tenancy.watch.sleeps(alarm, self.machine.has_work(), self.is_leaving(), context.clock.now());
         // While a farewell is under way the lease keeper decides when time is up; it answers in any case.
-        let fence = (!lost && self.farewell.is_none()).then(|| shared.deadline());
+        let fenced = !lost && self.farewell.is_none();
+        let fence = fenced.then(|| tenancy.shared.deadline());
         let alarm = alarm.into_iter().chain(fence).min();
-        let now = || context.clock.now();
+        let heard = Heard { abort: lost, over: !fenced, ..self.heard };
         tokio::select! {
             // The end of the tenure beats every other news.
             biased;
-            () = context.abort.cancelled(), if !lost => self.lose(LeaseLostReason::Internal),
-            () = shared.ended(), if !lost && self.farewell.is_none() => self.lose(shared.reason()),
+            order = poll_fn(|wake| tenancy.poll_order(heard, wake)) => self.obey(order),
             done = poll_slot(&mut self.farewell), if self.farewell.is_some() => self.farewell_done(done),
-            (reason, deadline) = self.tenancy.stop.asked(), if !self.stop_heard => {
-                self.stop_heard = true;
-                self.begin_stop(reason, deadline);
-            }
-            asked = shared.asked_to_hand_over(), if !self.hand_over_heard => {
-                self.hand_over_heard = true;
-                self.begin_stop(StopReason::HandOver, asked + context.settings.timings.hand_off);
-            }
-            () = restart.cancelled(), if !self.restart_heard => {
-                self.restart_heard = true;
-                self.begin_stop(StopReason::Restart, now() + context.settings.drain_timeout);
-            }
             done = poll_slot(&mut self.io), if self.io.is_some() => self.io_done(done),
             () = sleep_until(&context, alarm), if alarm.is_some() => {}
             never = rest(&mut self.reader), if self.reader.is_some() => match never {},
         }
     }
 
+    /// The lease is to go, or gone.
+    fn is_leaving(&self) -> bool {
+        self.lost.is_some() || self.heard.stop || self.heard.hand_over
+    }
+
+    /// Running user code should come to an end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_leaving() || self.heard.restart
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Lose(reason) => self.lose(reason),
+            Order::Stop { reason, deadline } => {
+                self.heard.stop = true;
+                self.begin_stop(reason, deadline);
+            }
+            Order::HandOver { asked } => {
+                self.heard.hand_over = true;
+                self.begin_stop(StopReason::HandOver, asked + self.context.settings.timings.hand_off);
+            }
+            Order::Restart => {
+                self.heard.restart = true;
+                let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
+                self.begin_stop(StopReason::Restart, deadline);
+            }
+        }
+    }
+
     fn begin_stop(&mut self, reason: StopReason, deadline: Moment) {
         tracing::debug!(?reason, "draining");
         self.machine.stop(reason, deadline);
-        if let Some(canceller) = &self.canceller {
-            canceller.cancel();
+        self.cancel();
+    }
+
+    /// Tells running user code to come to an end soon.
+    fn cancel(&self) {
+        if let Some(cancelled) = &self.cancelled {
+            cancelled.cancel();
         }
     }
 
     pub(super) fn lose(&mut self, reason: LeaseLostReason) {
-        self.tenancy.shared.end(reason);
+        self.tenancy.shared.orders.end(reason);
         self.lost = Some(reason);
         self.io = None;
         self.tenancy.watch.gave_up();
         self.machine.lose();
-        if let Some(canceller) = &self.canceller {
-            canceller.cancel();
-        }
+        self.cancel();
     }
 
     fn farewell_done(&mut self, done: FarewellDone) {
@@ -226,11 +248,11 @@ impl ShardRun {
 }
 
 /// Where reading starts: at what is stored, else at the lease's start.
-fn start_position(row: &Lease, now: Timestamp) -> Position {
-    match &row.checkpoint {
+fn start_position(checkpoint: &Checkpoint, start: Option<Timestamp>, now: Timestamp) -> Position {
+    match checkpoint {
         Checkpoint::At(done) => Position::At(RecordPosition { sequence: done.sequence.clone(), sub: done.sub + 1 }),
         // Both were pinned when the row was made or when this tenure began; `now` is never needed for rows of ours.
-        Checkpoint::Latest | Checkpoint::AtTimestamp => Position::AtTime(row.start.unwrap_or(now)),
+        Checkpoint::Latest | Checkpoint::AtTimestamp => Position::AtTime(start.unwrap_or(now)),
         Checkpoint::TrimHorizon | Checkpoint::ShardEnd => Position::TrimHorizon,
     }
 }

@@ -10,6 +10,7 @@ mod events;
 mod opening;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::progress::{DeliveryId, Progress};
@@ -152,7 +153,7 @@ enum Farewell {
     Release,
 }
 
-/// Times that the machine works with.
+/// What the machines of all shards work with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MachineSettings {
     /// How often parents are looked at while waiting for them.
@@ -163,10 +164,19 @@ pub(crate) struct MachineSettings {
     pub(crate) table_backoff: Backoff,
     /// How many fetched batches may wait for the handler.
     pub(crate) queue: usize,
-    /// The hash keys of the shard, if known: user records of aggregates outside of it are left out.
-    pub(crate) hash_range: Option<HashRange>,
     /// What becomes of aggregates that cannot be opened.
     pub(crate) corrupt_aggregates: CorruptAggregates,
+}
+
+/// What the row says when a machine begins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Start {
+    /// Records at or below it are done.
+    pub(crate) stored: Option<RecordPosition>,
+    /// The hash keys of the shard, if known: user records of aggregates outside of it are left out.
+    pub(crate) hash_range: Option<HashRange>,
+    /// The shard came from others.
+    pub(crate) has_parents: bool,
 }
 
 /// After this many failed attempts in a row a shard is reported as stalled.
@@ -175,7 +185,8 @@ const STALLED_AFTER: u32 = 3;
 /// The state of one shard in one tenure.
 #[derive(Debug)]
 pub(crate) struct ShardMachine {
-    settings: MachineSettings,
+    settings: Arc<MachineSettings>,
+    hash_range: Option<HashRange>,
     /// What the row said when the tenure began: records at or below it are done.
     stored: Option<RecordPosition>,
     progress: Progress,
@@ -204,15 +215,12 @@ pub(crate) struct ShardMachine {
 }
 
 impl ShardMachine {
-    /// A tenure that begins now, at what the row has stored. With `has_parents` it first waits until their rows allow it.
-    pub(crate) fn new(
-        settings: MachineSettings,
-        stored: Option<RecordPosition>,
-        has_parents: bool,
-        now: Moment,
-    ) -> Self {
+    /// A tenure, or a new run of it, that begins now. If it has parents it first waits until their rows allow it.
+    pub(crate) fn new(settings: Arc<MachineSettings>, start: Start, now: Moment) -> Self {
+        let Start { stored, hash_range, has_parents } = start;
         ShardMachine {
             settings,
+            hash_range,
             stored,
             progress: Progress::default(),
             waiting_for_parents: has_parents,

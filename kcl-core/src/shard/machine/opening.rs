@@ -13,7 +13,7 @@ impl ShardMachine {
             && now >= self.callback_after
             && let Some(batch) = self.queue.pop_front()
         {
-            let opened = batch.open_aggregates(self.settings.hash_range);
+            let opened = batch.open_aggregates(self.hash_range);
             if opened.outside > 0 {
                 self.reports.push_back(Action::Report(Report::OutsideShard { records: opened.outside }));
             }

@@ -13,15 +13,14 @@ fn millis(millis: u64) -> Moment {
     Moment::from_origin(Duration::from_millis(millis))
 }
 
-fn settings() -> MachineSettings {
-    MachineSettings {
+fn settings() -> Arc<MachineSettings> {
+    Arc::new(MachineSettings {
         parent_interval: Duration::from_secs(1),
         backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(30) },
         table_backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(3) },
         queue: 1,
-        hash_range: None,
         corrupt_aggregates: CorruptAggregates::Stop,
-    }
+    })
 }
 
 fn position(number: u64) -> RecordPosition {
@@ -48,7 +47,7 @@ fn child(name: &str) -> ChildShard {
 
 /// A machine that is initialised and has fetched one batch, which is being delivered.
 fn delivering(numbers: std::ops::RangeInclusive<u64>) -> ShardMachine {
-    let mut machine = ShardMachine::new(settings(), None, false, millis(0));
+    let mut machine = ShardMachine::new(settings(), Start::default(), millis(0));
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Initialize)));
     machine.handle_initialized(Ok(()), millis(0), 0);
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Fetch)));
@@ -148,7 +147,7 @@ fn a_handler_that_does_not_finish_in_time_is_cancelled_and_its_records_are_not_d
 
 #[test]
 fn after_a_long_outage_of_the_table_parents_are_looked_at_soon() {
-    let mut machine = ShardMachine::new(settings(), None, true, millis(0));
+    let mut machine = ShardMachine::new(settings(), Start { has_parents: true, ..Start::default() }, millis(0));
     let mut now = millis(0);
     for _ in 0..20 {
         assert!(matches!(machine.poll_action(now), Some(Action::CheckParents)));
@@ -181,7 +180,7 @@ fn after_a_long_outage_of_the_table_the_end_of_a_shard_is_written_soon() {
 
 #[test]
 fn a_stop_is_honoured_while_waiting_for_parents_and_while_retrying() {
-    let mut machine = ShardMachine::new(settings(), None, true, millis(0));
+    let mut machine = ShardMachine::new(settings(), Start { has_parents: true, ..Start::default() }, millis(0));
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::CheckParents)));
     machine.handle_parents(Ok(false), millis(0), 0);
     assert_eq!(machine.poll_timeout(), Some(millis(1_000)));
@@ -288,13 +287,17 @@ fn records_that_came_between_a_claimed_end_and_the_listing_that_shows_it_are_rea
 }
 
 /// A machine that has fetched these records after a checkpoint, and what it does first.
-fn fetched(settings: MachineSettings, stored: Option<RecordPosition>, entries: Vec<RecordEntry>) -> ShardMachine {
-    let mut machine = ShardMachine::new(settings, stored, false, millis(0));
+fn fetched(settings: Arc<MachineSettings>, start: Start, entries: Vec<RecordEntry>) -> ShardMachine {
+    let mut machine = ShardMachine::new(settings, start, millis(0));
     let _ = machine.poll_action(millis(0));
     machine.handle_initialized(Ok(()), millis(0), 0);
     let _ = machine.poll_action(millis(0));
     machine.handle_fetched(RecordBatch::new(entries, None, BytePermit::unlimited()), None, millis(0));
     machine
+}
+
+fn after(stored: &RecordPosition) -> Start {
+    Start { stored: Some(stored.clone()), ..Start::default() }
 }
 
 fn entry(number: u64, data: impl Into<Bytes>) -> RecordEntry {
@@ -316,16 +319,16 @@ fn delivered(action: Option<Action>) -> Vec<String> {
 #[test]
 fn a_tenure_resumes_after_its_checkpoint_also_within_an_aggregate() {
     let stored = RecordPosition { sub: 3, ..position(5) };
-    let mut machine = fetched(settings(), Some(stored.clone()), vec![entry(5, "plain"), entry(6, "x")]);
+    let mut machine = fetched(settings(), after(&stored), vec![entry(5, "plain"), entry(6, "x")]);
     assert_eq!(delivered(machine.poll_action(millis(0))), ["6"]);
-    let mut machine = fetched(settings(), Some(stored), vec![entry(5, aggregate()), entry(6, "x")]);
+    let mut machine = fetched(settings(), after(&stored), vec![entry(5, aggregate()), entry(6, "x")]);
     assert_eq!(delivered(machine.poll_action(millis(0))), ["5.4", "5.5", "6"]);
 }
 
 #[test]
 fn what_belongs_to_other_shards_is_counted_and_passed() {
-    let settings = MachineSettings { hash_range: HashRange::new(0, 1), ..settings() };
-    let mut machine = fetched(settings, None, vec![entry(5, aggregate())]);
+    let start = Start { hash_range: HashRange::new(0, 1), ..Start::default() };
+    let mut machine = fetched(settings(), start, vec![entry(5, aggregate())]);
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Report(Report::OutsideShard { records: 6 }))));
     let progress = machine.poll_action(millis(0));
     let Some(Action::Progress { position, records: 0, .. }) = progress else { panic!("{progress:?}") };
@@ -338,7 +341,7 @@ fn a_corrupt_aggregate_stops_the_shard_until_it_may_be_delivered() {
     let mut damaged = aggregate().to_vec();
     damaged[7] ^= 1;
     let entries = || vec![entry(5, "x"), entry(6, damaged.clone()), entry(7, "y")];
-    let mut machine = fetched(settings(), None, entries());
+    let mut machine = fetched(settings(), Start::default(), entries());
     assert_eq!(delivered(machine.poll_action(millis(0))), ["5"]);
     machine.handle_processed(Processed::Completed, millis(0), 0);
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
@@ -350,15 +353,15 @@ fn a_corrupt_aggregate_stops_the_shard_until_it_may_be_delivered() {
         assert_eq!(machine.poll_timeout(), Some(millis((look + 1) * 30_000)));
     }
 
-    let deliver = MachineSettings { corrupt_aggregates: CorruptAggregates::Deliver, ..settings() };
-    let mut machine = fetched(deliver, Some(position(5)), entries());
+    let deliver = Arc::new(MachineSettings { corrupt_aggregates: CorruptAggregates::Deliver, ..*settings() });
+    let mut machine = fetched(Arc::clone(&deliver), after(&position(5)), entries());
     assert_eq!(delivered(machine.poll_action(millis(0))), ["6"]);
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Report(Report::CorruptDelivered { .. }))));
     machine.handle_processed(Processed::Completed, millis(0), 0);
     assert!(matches!(machine.poll_action(millis(0)), Some(Action::Progress { .. })));
     assert_eq!(delivered(machine.poll_action(millis(0))), ["7"]);
 
-    let mut machine = fetched(deliver, Some(position(6)), entries());
+    let mut machine = fetched(deliver, after(&position(6)), entries());
     assert_eq!(delivered(machine.poll_action(millis(0))), ["7"], "what was delivered is not delivered again");
 }
 
@@ -388,7 +391,7 @@ proptest! {
     /// back and never lies above a record that is not completed, and only one callback runs at a time.
     #[test]
     fn no_schedule_skips_reorders_or_overtakes(script in prop::collection::vec(events(), 1..200)) {
-        let mut machine = ShardMachine::new(settings(), None, false, millis(0));
+        let mut machine = ShardMachine::new(settings(), Start::default(), millis(0));
         let mut now = millis(0);
         let (mut fetched, mut completed, mut expected_next) = (0u64, 0u64, 1u64);
         let mut running: Option<RecordBatch> = None;
@@ -485,7 +488,7 @@ proptest! {
         parents in any::<bool>(),
         script in prop::collection::vec(anything(), 1..100),
     ) {
-        let mut machine = ShardMachine::new(settings(), None, parents, millis(0));
+        let mut machine = ShardMachine::new(settings(), Start { has_parents: parents, ..Start::default() }, millis(0));
         let (mut now, mut fetched) = (millis(0), 0u64);
         // What runs, as the shell would have it.
         let (mut callback, mut io, mut farewell) = (None, None, None);

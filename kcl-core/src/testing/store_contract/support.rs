@@ -67,12 +67,14 @@ pub(super) fn full(name: &str) -> Lease {
     lease.own_counter = Some((1 << 53) + 1);
     lease.owner_switches = 3;
     lease.checkpoint = at(SEQUENCE, 7);
-    lease.pending = Some(PendingCheckpoint::new(at(SEQUENCE, 9), Some(Bytes::from_static(&[0, 255, 128, b'"']))));
+    let pending = PendingCheckpoint::new(at(SEQUENCE, 9), Some(Bytes::from_static(&[0, 255, 128, b'"'])));
+    lease.pending = Some(Box::new(pending));
     lease.parents = [shard("shardId-000000000001"), shard("shardId-000000000002")].into();
     lease.children = [shard("shardId-000000000008"), shard("shardId-000000000009")].into();
     lease.hash_range = Some(hash_range(1 << 127, u128::MAX));
     lease.throughput = Some(Throughput(83.25));
-    lease.multi_stream = Some(MultiStream::new("123456789012:orders:1700000000", shard("shardId-000000000003")));
+    let stream = MultiStream::new("123456789012:orders:1700000000", shard("shardId-000000000003"));
+    lease.multi_stream = Some(Box::new(stream));
     lease.epoch = Some(Epoch(12));
     lease.start = Some(Timestamp::from_millis(1_767_225_600_123));
     lease.last_owner = Some(worker("w-0"));
