@@ -48,6 +48,9 @@ pub enum WorkerError {
         /// What to do about it.
         cure: &'static str,
     },
+    /// The provider of streams did not say which are wanted, so there is nothing to begin with.
+    #[error("the provider of streams does not say which are wanted: {0}")]
+    StreamSet(String),
     /// Another process uses the same worker id.
     #[error("another process took over the worker id {worker}; give every worker an id of its own, or leave it out")]
     WorkerIdTaken {

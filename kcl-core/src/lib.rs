@@ -3,6 +3,7 @@
 //!
 //! - [`Worker`] is where to begin; [`settings::Settings`] has every option with its meaning.
 //! - Your code is a function ([`WorkerBuilder::handler`]) or a [`RecordProcessor`].
+//! - One worker reads one stream, or several that may come and go: [`streams`].
 //! - Leases are kept in DynamoDB in the format of KCL 3.5 ([`dynamodb`]), in a SQLite file (feature `sqlite`), in memory
 //!   ([`memory`]), or where you like: [`ports`] has the traits with their contracts, and the feature `testing` the suites
 //!   that an implementation must pass.
@@ -50,4 +51,9 @@ pub use runtime::{
 };
 pub use settings::Settings;
 pub use types::{Record, RecordBatch};
+
+/// Sets of streams that one worker reads: give one to [`WorkerBuilder::streams`].
+pub mod streams {
+    pub use crate::runtime::{StreamConfig, StreamProvider, StreamSet};
+}
 pub use worker::{Worker, WorkerBuilder, WorkerHandle};

@@ -47,6 +47,8 @@ pub const SCAN_TIME: &str = "kcl_lease_scan_seconds";
 pub const UNREAD_LEASES: &str = "kcl_unread_leases";
 /// For how long the longest of them has been read by nobody.
 pub const UNREAD_TIME: &str = "kcl_unread_lease_seconds";
+/// Leases of streams that are no longer wanted, as the leader sees it; 0 at all other workers.
+pub const PARKED_LEASES: &str = "kcl_parked_leases";
 /// Bytes of records held in memory.
 pub const READ_AHEAD: &str = "kcl_read_ahead_bytes";
 
@@ -91,6 +93,7 @@ pub(crate) fn describe() {
     describe_histogram!(SCAN_TIME, Unit::Seconds, "Time one look at the whole lease table took.");
     describe_gauge!(UNREAD_LEASES, Unit::Count, "Leases that nobody reads, as the leader sees it; 0 at other workers.");
     describe_gauge!(UNREAD_TIME, Unit::Seconds, "For how long the longest of them has been read by nobody.");
+    describe_gauge!(PARKED_LEASES, Unit::Count, "Leases of streams that are no longer wanted, as the leader sees it.");
     describe_gauge!(READ_AHEAD, Unit::Bytes, "Bytes of records held in memory.");
     describe_counter!(READS_THROTTLED, Unit::Count, "Polls that the service throttled.");
     describe_gauge!(SUBSCRIPTIONS, Unit::Count, "Subscriptions of enhanced fan-out by state.");
@@ -113,13 +116,17 @@ pub(crate) struct WorkerMetrics {
     pub(crate) scan_time: Histogram,
     unread_leases: Gauge,
     unread_time: Gauge,
+    parked_leases: Gauge,
     pub(crate) read_ahead: Gauge,
 }
 
 impl WorkerMetrics {
-    pub(crate) fn new(application: &str, stream: &str, worker: &str) -> Self {
-        let labels =
-            [("application", application.to_owned()), ("stream", stream.to_owned()), ("worker", worker.to_owned())];
+    /// Without a stream those of a worker that reads several: what it counts here is of all of them.
+    pub(crate) fn new(application: &str, stream: Option<&str>, worker: &str) -> Self {
+        let application = Some(("application", application.to_owned()));
+        let stream = stream.map(|stream| ("stream", stream.to_owned()));
+        let worker = Some(("worker", worker.to_owned()));
+        let labels: Vec<(&'static str, String)> = [application, stream, worker].into_iter().flatten().collect();
         WorkerMetrics {
             checkpoints: metrics::counter!(CHECKPOINTS, &labels),
             leases: metrics::gauge!(LEASES, &labels),
@@ -129,6 +136,7 @@ impl WorkerMetrics {
             scan_time: metrics::histogram!(SCAN_TIME, &labels),
             unread_leases: metrics::gauge!(UNREAD_LEASES, &labels),
             unread_time: metrics::gauge!(UNREAD_TIME, &labels),
+            parked_leases: metrics::gauge!(PARKED_LEASES, &labels),
             read_ahead: metrics::gauge!(READ_AHEAD, &labels),
         }
     }
@@ -139,6 +147,11 @@ impl WorkerMetrics {
     pub(crate) fn unread(&self, (leases, longest): (usize, Duration)) {
         self.unread_leases.set(leases as f64);
         self.unread_time.set(longest.as_secs_f64());
+    }
+
+    /// What the leader sees of leases that nobody is to read; none at a worker that does not lead.
+    pub(crate) fn parked(&self, leases: usize) {
+        self.parked_leases.set(leases as f64);
     }
 }
 

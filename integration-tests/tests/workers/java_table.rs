@@ -1,8 +1,10 @@
 //! Tables that a fleet of the Java library left behind: a worker takes over what is open, and nothing else.
 
 use bytes::Bytes;
+use kcl_core::streams::{StreamConfig, StreamSet};
 use kcl_core::testing::ManualClock;
-use kcl_core::types::RecordEntry;
+use kcl_core::types::{RecordEntry, ShardRef};
+use kcl_core::{Settings, Worker};
 
 use crate::items::{Item, item_of, java_rows, java_table, key_of, same};
 use crate::virtual_time::{STREAM, Scene, TABLE, shard};
@@ -75,7 +77,6 @@ fn a_worker_takes_over_what_a_java_fleet_left_open_and_touches_nothing_else() {
     clock.run(async {
         let scene = Scene::new(&clock);
         scene.table(TABLE, "leaseKey", &left_behind()).await;
-        let id = |index: usize| format!("shardId-{index:012}");
         for index in 0..4 {
             scene.source.add_shard(&shard(&id(index)), None);
         }
@@ -158,4 +159,52 @@ fn every_state_of_an_open_lease_is_taken_over_once_its_holder_is_silent() {
             assert_eq!(text(&rows[&key], "checkpointOwner"), None, "{state}");
         });
     }
+}
+
+#[test]
+fn a_worker_of_several_streams_takes_over_what_a_java_fleet_of_several_streams_left() {
+    const CLICKS: &str = "000000000000:clicks:1";
+    let clock = ManualClock::new();
+    clock.run(async {
+        let scene = Scene::new(&clock);
+        let left: Vec<Item> = java_rows()
+            .into_iter()
+            .filter(|(name, _)| name == "lease, multi-stream, assigned")
+            .map(|(_, item)| item)
+            .collect();
+        scene.table(TABLE, "leaseKey", &left).await;
+        let clicks = |index: usize| ShardRef::new("clicks".parse().unwrap(), id(index).parse().unwrap());
+        for index in 0..2 {
+            scene.source.add_shard(&clicks(index), None);
+            scene.source.append(&clicks(index), "data");
+        }
+        let before = scene.rows().await;
+        let key = |index: usize| format!("{CLICKS}:{}", id(index));
+        let stream = StreamConfig::new("clicks".parse().unwrap()).identity(CLICKS.parse().unwrap());
+        let worker = Worker::builder(Settings::default().application(TABLE).worker_id("ours"))
+            .streams(StreamSet::fixed([stream]))
+            .dynamodb_client(scene.client.clone())
+            .source(scene.source.clone())
+            .clock(scene.clock.clone())
+            .seed(7)
+            .processor(scene.log.processors());
+        let mut worker = worker.build().unwrap().start().await.unwrap();
+        scene.pass(10).await;
+        assert_eq!(scene.rows().await[&key(0)], before[&key(0)], "its owner may still live");
+        scene.pass(60).await;
+        assert_eq!([0, 1].map(|index| scene.log.numbers(&id(index))), [["1"], ["1"]]);
+        worker.stop();
+        worker.wait().await.unwrap();
+        let after = scene.rows().await;
+        assert_kept(&before[&key(0)], &after[&key(0)], &OURS);
+        // The other one has the form that the KCL gives it.
+        for (name, value) in [("streamName", CLICKS), ("shardId", &id(1)), ("entityType", "LEASE"), ("checkpoint", "1")]
+        {
+            assert_eq!(text(&after[&key(1)], name), Some(value));
+        }
+    });
+}
+
+fn id(index: usize) -> String {
+    format!("shardId-{index:012}")
 }

@@ -20,4 +20,5 @@ mod java_refusals;
 mod java_table;
 mod modes;
 mod resharding;
+mod streams;
 mod telling;

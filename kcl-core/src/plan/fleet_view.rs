@@ -91,11 +91,23 @@ impl FleetView {
         }
     }
 
-    /// What a plan is made from. `seed` must be the same in the whole fleet.
-    pub(crate) fn snapshot(&self, rules: Rules, now: Moment, seed: u64) -> Snapshot<'_> {
-        let leases = self.leases.values().map(|lease| lease.state(now)).collect();
+    /// What a plan is made from: of the leases, those that `counts` says. `seed` must be the same in the whole fleet.
+    pub(crate) fn snapshot_of(
+        &self,
+        rules: Rules,
+        now: Moment,
+        seed: u64,
+        counts: impl Fn(&Lease) -> bool,
+    ) -> Snapshot<'_> {
+        let leases = self.leases.values().filter(|seen| counts(&seen.lease)).map(|lease| lease.state(now)).collect();
         let workers = self.workers.values().map(|worker| worker.state(now, rules.expiry)).collect();
         Snapshot::new(leases, workers, rules, now, seed)
+    }
+
+    /// One of everything that was observed.
+    #[cfg(test)]
+    pub(crate) fn snapshot(&self, rules: Rules, now: Moment, seed: u64) -> Snapshot<'_> {
+        self.snapshot_of(rules, now, seed, |_| true)
     }
 }
 

@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::budget::ByteBudget;
 use super::events::{Events, ShardTenure, WorkerEvent};
 use super::shard_task::machine_settings;
+use super::streams::{Reads, Streams};
 use super::tasks::{Tasks, panic_message};
 use super::watch::Watchlist;
 use crate::error::WorkerError;
 use crate::metric_definitions::{ShardLabels, WorkerMetrics};
 use crate::plan::assignment::{self, AssignmentStrategy, Rules, Snapshot};
 use crate::plan::fleet_view::FleetView;
-use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner, StreamSource};
+use crate::ports::{Clock, FleetStore, LeaseStore, RecordProcessorFactory, Spawner};
 use crate::settings::EffectiveSettings;
 use crate::shard::machine::MachineSettings;
 use crate::types::{Incarnation, LeaseKey, Moment, ShardRef, StoreError, Timestamp, WorkerId, WriteOutcome};
@@ -28,7 +29,7 @@ pub(crate) struct Parts {
     pub(crate) incarnation: Incarnation,
     pub(crate) leases: Arc<dyn LeaseStore>,
     pub(crate) fleet: Arc<dyn FleetStore>,
-    pub(crate) source: Arc<dyn StreamSource>,
+    pub(crate) reads: Reads,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawner: Arc<dyn Spawner>,
     pub(crate) factory: Arc<dyn RecordProcessorFactory>,
@@ -39,14 +40,14 @@ pub(crate) struct Parts {
 /// Decides between equals in plans: the same in the whole fleet.
 const SEED: u64 = 0;
 
-/// What all parts of a worker share. The only lock is over the random numbers, and it is never held across a wait.
+/// What all parts of a worker share. No lock in it is ever held across a wait.
 pub(crate) struct Context {
     pub(crate) settings: EffectiveSettings,
     pub(crate) worker: WorkerId,
     pub(crate) incarnation: Incarnation,
     pub(crate) leases: Arc<dyn LeaseStore>,
     pub(crate) fleet: Arc<dyn FleetStore>,
-    pub(crate) source: Arc<dyn StreamSource>,
+    pub(crate) streams: Streams,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) factory: Arc<dyn RecordProcessorFactory>,
     pub(crate) strategy: Arc<dyn AssignmentStrategy>,
@@ -73,10 +74,13 @@ impl std::fmt::Debug for Context {
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, worker, incarnation, leases, fleet, source, clock, spawner, factory, strategy, random } =
+        let Parts { settings, worker, incarnation, leases, fleet, reads, clock, spawner, factory, strategy, random } =
             parts;
-        let metrics =
-            WorkerMetrics::new(settings.application.as_str(), settings.stream.name().as_str(), worker.as_str());
+        let metrics = WorkerMetrics::new(
+            settings.application.as_str(),
+            settings.stream.as_ref().map(|stream| stream.name().as_str()),
+            worker.as_str(),
+        );
         Arc::new(Context {
             budget: ByteBudget::new(settings.read_ahead_bytes, metrics.read_ahead.clone()),
             metrics,
@@ -86,7 +90,7 @@ impl Context {
             incarnation,
             leases,
             fleet,
-            source,
+            streams: Streams::new(reads),
             clock,
             factory,
             strategy,
@@ -166,10 +170,11 @@ impl Context {
         StoreError::Unavailable(format!("no answer within {:?}", self.settings.timings.attempt))
     }
 
-    /// What a plan is made from.
+    /// What a plan is made from. Leases of streams that are not wanted are no part of it.
     pub(crate) fn snapshot<'a>(&self, fleet: &'a FleetView, now: Moment) -> Snapshot<'a> {
         let rules = Rules::from_failover_time(self.settings.timings.failover);
-        fleet.snapshot(rules, now, SEED)
+        let wanted = self.streams.wanted();
+        fleet.snapshot_of(rules, now, SEED, |lease| !wanted.standing(lease).is_parked())
     }
 
     /// Who goes on with these leases when this worker stops.

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use crate::ports::{DataLoss, LeaseLostReason};
 use crate::shard::watchdog::RestartReason;
-use crate::types::{Epoch, FencingToken, LeaseKey, ShardRef, WorkerId};
+use crate::types::{Epoch, FencingToken, LeaseKey, ShardRef, StreamId, StreamIdentity, WorkerId};
 
 /// A shard in one tenure of one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,26 @@ pub enum WorkerEvent {
         /// How many times in a row, without progress in between. After three the lease is given to another worker.
         in_a_row: u32,
     },
+    /// The set of streams that this worker reads changed.
+    StreamsChanged {
+        /// Read from now on.
+        added: Vec<StreamId>,
+        /// Handed back and read no more.
+        removed: Vec<StreamId>,
+    },
+    /// The provider of streams did not say which are wanted. The last ones are kept, and it is asked again.
+    StreamSetUnknown {
+        /// What it said.
+        error: String,
+    },
+    /// A stream of a set was deleted and created again under its name: it is read anew from its start position, and the
+    /// leases of the one before are parked.
+    StreamRecreated {
+        /// The stream.
+        stream: StreamId,
+        /// Who it was before.
+        before: StreamIdentity,
+    },
     /// The worker was asked to stop and drains.
     Stopping,
     /// Everything is given back.
@@ -117,6 +137,8 @@ pub enum LeaseReleasedReason {
     HandOver,
     /// The shard is processed to its end.
     ShardEnd,
+    /// Its stream is not wanted any more.
+    Unwanted,
     /// The shard did not get on here, and starting its task anew did not help.
     Stuck,
 }
@@ -128,6 +150,7 @@ impl LeaseReleasedReason {
             LeaseReleasedReason::Shutdown => "shutdown",
             LeaseReleasedReason::HandOver => "hand_over",
             LeaseReleasedReason::ShardEnd => "shard_end",
+            LeaseReleasedReason::Unwanted => "unwanted",
             LeaseReleasedReason::Stuck => "stuck",
         }
     }

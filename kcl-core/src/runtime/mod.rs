@@ -3,6 +3,7 @@
 //! ```text
 //! worker ──┬── heartbeat      writes the worker's own row, and reads its inbox
 //!          ├── leader         looks at the leader row; plans for all, or watches, or rests
+//!          ├── streams        knows which streams are wanted, if there are several
 //!          ├── assigner       sees to the leases it hears of, owns the shard tasks
 //!          │     └── shard task (one per tenure)   drives a ShardMachine, the reader and user code
 //!          └── lease keeper   the single writer of held leases
@@ -22,6 +23,7 @@ mod scan;
 mod shard_sync;
 mod shard_task;
 mod start;
+mod streams;
 mod supervisor;
 mod tasks;
 mod tenure;
@@ -33,6 +35,8 @@ pub use crate::shard::watchdog::RestartReason;
 pub(crate) use context::{Context, Parts};
 pub use events::{EventStream, EventsMissed, LeaseReleasedReason, ShardTenure, WorkerEvent};
 pub(crate) use start::start;
+pub(crate) use streams::{Provider, Reads, Stream, check_set};
+pub use streams::{StreamConfig, StreamProvider, StreamSet};
 pub use supervisor::WorkerReport;
 pub(crate) use supervisor::run;
 pub(crate) use tasks::{TaskKind, Tasks};

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::context::Context;
+use crate::plan::streams::{Standing, Wanted};
 use crate::row_names;
-use crate::types::{Lease, Projection, Row, RowProblem, StoreError};
+use crate::types::{Projection, Row, RowProblem, StoreError};
 
 /// Reads every page. What came of one page but not of the next is worthless, so an error ends the look.
 pub(crate) async fn scan(context: &Context, projection: Projection) -> Result<(Vec<Row>, Vec<RowProblem>), StoreError> {
@@ -24,11 +25,6 @@ pub(crate) async fn scan(context: &Context, projection: Projection) -> Result<(V
     Ok((rows, problems))
 }
 
-/// Whether a lease belongs to the stream that this worker reads: one whose key is a shard id.
-fn is_ours(lease: &Lease) -> bool {
-    lease.multi_stream.is_none() && lease.shard_id().is_ok()
-}
-
 /// Reports each row that cannot be used once, with key and attribute, and leaves it alone.
 #[derive(Debug, Default)]
 pub(crate) struct RowReporter {
@@ -39,20 +35,21 @@ pub(crate) struct RowReporter {
 const REPORTED_AT_MOST: usize = 10_000;
 
 impl RowReporter {
-    /// Reports the problems, and the rows among `rows` that are not ours, and keeps the others.
-    pub(crate) fn sift(&mut self, rows: Vec<Row>, problems: Vec<RowProblem>) -> Vec<Row> {
+    /// Reports the problems, and the rows among `rows` that do not belong into a table of what is wanted, and keeps the
+    /// others.
+    pub(crate) fn sift(&mut self, rows: Vec<Row>, problems: Vec<RowProblem>, wanted: &Wanted) -> Vec<Row> {
         for problem in problems {
             if self.is_new(&problem.key, &problem.problem) {
                 let RowProblem { key, attribute, problem } = problem;
                 tracing::warn!(key, attribute, problem, "a row of the lease table cannot be read and is left alone");
             }
         }
-        rows.into_iter().filter(|row| self.keep(row)).collect()
+        rows.into_iter().filter(|row| self.keep(row, wanted)).collect()
     }
 
-    fn keep(&mut self, row: &Row) -> bool {
+    fn keep(&mut self, row: &Row, wanted: &Wanted) -> bool {
         match row {
-            Row::Lease(lease) if !is_ours(lease) => {
+            Row::Lease(lease) if wanted.standing(lease) == Standing::Foreign => {
                 let attribute = if lease.multi_stream.is_some() { row_names::STREAM } else { row_names::KEY };
                 if self.is_new(lease.key.as_str(), "foreign") {
                     let key = lease.key.as_str();

@@ -7,20 +7,22 @@ use futures_util::future::join_all;
 
 use super::context::Context;
 use crate::plan::shard_sync::{Creation, children_of};
+use crate::settings::InitialPosition;
 use crate::types::{ChildShard, CreateOutcome, Lease, ShardId, StoreError, Timestamp};
 
 /// How many creations are under way at a time.
 const CREATIONS: usize = 32;
 
-/// What new rows of this worker have in common. `listed_at`: the instant to which LATEST is pinned.
+/// What new rows of this worker have in common. `start`: where shards begin that no row leads to; `listed_at`: the instant to
+/// which LATEST is pinned; `stream`: as it stands in keys.
 pub(super) fn creation(
     context: &Context,
-    listed_at: Timestamp,
+    (start, listed_at): (InitialPosition, Timestamp),
     stream: Option<&str>,
     stream_created: Option<Timestamp>,
 ) -> Creation {
     Creation {
-        start: context.settings.start,
+        start,
         listed_at,
         creator: context.worker.clone(),
         counter: context.creation_counter(),
@@ -49,7 +51,9 @@ pub(crate) async fn rows_of_children(
             None => {}
         }
     }
-    let creation = creation(context, context.wall(), parent.stream(), parent.stream_created);
+    // A row leads to all of them, so nothing begins at the start position.
+    let start = (InitialPosition::TrimHorizon, context.wall());
+    let creation = creation(context, start, parent.stream(), parent.stream_created);
     Ok(children_of(parent, children, &others, &creation))
 }
 

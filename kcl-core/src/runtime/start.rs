@@ -8,15 +8,18 @@ use super::context::Context;
 use super::errands::Errands;
 use super::heartbeat::HeartbeatTask;
 use super::leader::Leader;
+use super::streams::{Stream, StreamTask};
 use crate::error::WorkerError;
-use crate::ports::{SourceError, StoreStartError};
-use crate::types::{Backoff, Moment};
+use crate::ports::{ListedShards, SourceError, StoreStartError};
+use crate::types::{Backoff, Moment, Timestamp};
 
 /// What the start hands to the run.
 pub(crate) struct Started {
     pub(super) errands: Arc<Errands>,
     pub(super) heartbeat: HeartbeatTask,
     pub(super) leader: Leader,
+    /// Of a worker that reads a set of streams.
+    pub(super) streams: Option<StreamTask>,
 }
 
 /// Makes the worker ready: the table, its own row, and where nobody leads the leases. What cannot be reached is tried again
@@ -40,7 +43,8 @@ pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError
     let errands = Arc::new(Errands::default());
     let heartbeat = HeartbeatTask::new(Arc::clone(context), Arc::clone(&errands));
     let leader = Leader::new(Arc::clone(context), Arc::clone(&errands));
-    let mut started = Started { errands, heartbeat, leader };
+    let set = context.streams.set().map(|set| StreamTask::new(Arc::clone(context), Arc::clone(&errands), set.clone()));
+    let mut started = Started { errands, heartbeat, leader, streams: set };
     let mut joined = false;
     loop {
         // An endpoint that takes the call and never answers must not stretch the start.
@@ -48,8 +52,11 @@ pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError
             biased;
             result = first_steps(context, &mut started, &mut joined) => result,
             () = context.clock.sleep_until(retry.until + LAST_CALL) => {
-                let silent = SourceError::Unavailable("it did not answer before the start time-out".into());
-                return Err(WorkerError::stream(LISTING, silent));
+                let silent = "it did not answer before the start time-out".to_owned();
+                return Err(match started.streams {
+                    Some(_) => WorkerError::StreamSet(silent),
+                    None => WorkerError::stream(LISTING, SourceError::Unavailable(silent)),
+                });
             }
         };
         match result {
@@ -69,27 +76,43 @@ pub(crate) async fn start(context: &Arc<Context>) -> Result<Started, WorkerError
     }
 }
 
-/// The stream is looked at first: a worker that names a wrong one leaves no trace in the table. Then the worker's row, so
-/// that whoever leads counts on it; then the lead, if nobody has it.
+/// A stream that is the only one is looked at first: a worker that names a wrong one leaves no trace in the table. Then the
+/// worker's row, so that whoever leads counts on it; then the lead, if nobody has it.
 async fn first_steps(context: &Arc<Context>, started: &mut Started, joined: &mut bool) -> Result<(), WorkerError> {
-    let stream = &context.settings.stream;
-    let prepared = context.source.prepare(stream).await;
-    prepared.map_err(|error| WorkerError::stream("preparing to read the stream", error))?;
-    let asked = context.wall();
-    let listed = context.source.list_shards(stream).await.map_err(|error| WorkerError::stream(LISTING, error))?;
+    let listed = match (context.streams.only(), &mut started.streams) {
+        (Some(stream), _) => Some((list(context, &stream).await?, stream.id.clone())),
+        (None, Some(task)) => {
+            task.first().await.map_err(WorkerError::StreamSet)?;
+            None
+        }
+        (None, None) => None,
+    };
     if !*joined {
         started.heartbeat.join().await.map_err(|error| WorkerError::store("writing the worker row", error))?;
         *joined = true;
     }
-    let looked = started.leader.start(listed, asked).await;
+    if let Some(((asked, listed), stream)) = listed {
+        started.leader.take_in(&stream, listed, asked);
+    }
+    let looked = started.leader.start().await;
     looked.map_err(|error| WorkerError::store("creating leases", error))?;
     context.failure().map_or(Ok(()), |error| Err(error.clone()))
+}
+
+async fn list(context: &Context, stream: &Stream) -> Result<(Timestamp, ListedShards), WorkerError> {
+    let prepared = stream.source.prepare(&stream.id).await;
+    prepared.map_err(|error| WorkerError::stream("preparing to read the stream", error))?;
+    let asked = context.wall();
+    let listed = stream.source.list_shards(&stream.id).await.map_err(|error| WorkerError::stream(LISTING, error))?;
+    Ok((asked, listed))
 }
 
 fn is_retryable(error: &WorkerError) -> bool {
     match error {
         WorkerError::Store { error, .. } => error.is_retryable(),
         WorkerError::Stream { error, .. } => error.is_retryable(),
+        // The provider is the user's, and nobody else knows what its errors mean.
+        WorkerError::StreamSet(_) => true,
         WorkerError::LeaseTable(_)
         | WorkerError::WorkerIdTaken { .. }
         | WorkerError::StreamRecreated { .. }

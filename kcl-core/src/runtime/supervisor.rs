@@ -44,7 +44,7 @@ impl WorkerReport {
 /// 3. The heartbeat stops and removes the worker's row: before, others would have taken the worker for dead.
 /// 4. The lease keeper ends when nothing is held and nothing is under way. It ends last.
 pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<WorkerReport, WorkerError> {
-    let Started { errands, heartbeat, leader } = started;
+    let Started { errands, heartbeat, leader, streams } = started;
     let drained = CancellationToken::new();
     let (keeper, keep) = LeaseKeeper::new(Arc::clone(&context), drained.clone());
     let mut keeping = context.tasks.spawn(TaskKind::LeaseKeeper, keep);
@@ -53,6 +53,7 @@ pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<Worke
     let mut leading = context.tasks.spawn(TaskKind::Leader, leader.run(tell));
     let watchdog = Watchdog::new(Arc::clone(&context), keeper.clone());
     let mut watching = context.tasks.spawn(TaskKind::Watchdog, watchdog.run(drained.clone()));
+    let mut reading = streams.map(|streams| context.tasks.spawn(TaskKind::Streams, streams.run()));
     let assigner = Assigner::new(Arc::clone(&context), keeper, errands);
     let mut assigning = context.tasks.spawn(TaskKind::Assigner, assigner.run(last_look));
 
@@ -78,6 +79,10 @@ pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<Worke
             result = &mut watching, if !watching.is_terminated() => {
                 let _reported = outcome(&context, TaskKind::Watchdog, result);
             }
+            result = ended(&mut reading), if reading.is_some() => {
+                reading = None;
+                let _reported = outcome(&context, TaskKind::Streams, result);
+            }
             () = context.stop.cancelled(), if !stopping_told => {
                 stopping_told = true;
                 tracing::info!(worker_id = %context.worker, "worker stops");
@@ -95,6 +100,14 @@ pub(crate) async fn run(context: Arc<Context>, started: Started) -> Result<Worke
             Ok(WorkerReport { released, ended, undone: lost })
         }
         (None, None) => Err(WorkerError::Aborted),
+    }
+}
+
+/// Waits for a task that is not always there.
+async fn ended<T>(task: &mut Option<oneshot::Receiver<T>>) -> Result<T, oneshot::error::RecvError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum TaskKind {
     Leader,
     /// Ends the worker: without it a shard task that is stuck would keep its lease.
     Watchdog,
+    /// Ends the worker: without it a stream that is added would never be read.
+    Streams,
     /// Gives up the lease of that shard.
     Shard,
 }
@@ -38,6 +40,7 @@ impl TaskKind {
             TaskKind::Assigner => "assigner",
             TaskKind::Leader => "leader",
             TaskKind::Watchdog => "watchdog",
+            TaskKind::Streams => "stream task",
             TaskKind::Shard => "shard task",
         }
     }

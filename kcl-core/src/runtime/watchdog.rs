@@ -132,7 +132,10 @@ impl Watchdog {
                 self.context.clock.sleep_until(self.context.clock.now() + between).await;
             }
             match scan(&self.context, Projection::Planning).await {
-                Ok((rows, problems)) => drop(fleet.observe(self.rows.sift(rows, problems), self.context.clock.now())),
+                Ok((rows, problems)) => {
+                    let rows = self.rows.sift(rows, problems, &self.context.streams.wanted());
+                    drop(fleet.observe(rows, self.context.clock.now()));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the table could not be read; nobody can be found for a shard that is stuck");
                     return None;

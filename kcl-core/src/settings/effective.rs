@@ -13,8 +13,8 @@ use crate::types::{ApplicationName, ConsumerId, StreamId, WorkerId};
 pub struct EffectiveSettings {
     /// [`Settings::application`].
     pub application: ApplicationName,
-    /// [`Settings::stream`].
-    pub stream: StreamId,
+    /// [`Settings::stream`]; absent for a worker that reads a set of streams.
+    pub stream: Option<StreamId>,
     /// [`Settings::worker_id`]; absent: one is made at start.
     pub worker_id: Option<WorkerId>,
     /// [`Settings::table_name`].
@@ -47,6 +47,10 @@ pub struct EffectiveSettings {
     pub max_leases: Option<usize>,
     /// [`Settings::start_timeout`].
     pub start_timeout: Duration,
+    /// [`Settings::stream_set_interval`].
+    pub stream_set_interval: Duration,
+    /// [`Settings::stream_grace`].
+    pub stream_grace: Duration,
     /// [`Settings::zone`].
     pub zone: Option<String>,
 }
@@ -77,6 +81,11 @@ impl Settings {
     /// # Errors
     /// [`InvalidSettings`] with every problem, also those that were found when a value was set.
     pub fn resolve(self) -> Result<EffectiveSettings, InvalidSettings> {
+        self.resolve_for(StreamsNamed::BySettings)
+    }
+
+    /// The same for a worker that is given the streams in another way.
+    pub(crate) fn resolve_for(self, named: StreamsNamed) -> Result<EffectiveSettings, InvalidSettings> {
         let mut check = Check { problems: self.problems };
         let failover_time = self.failover_time.unwrap_or(Duration::from_secs(10));
         check.within("failover_time", failover_time, Duration::from_millis(500), Duration::from_secs(600));
@@ -107,11 +116,21 @@ impl Settings {
         let capacity = self.capacity.unwrap_or(1.0);
         check.weight("capacity", capacity);
         let application = check.required("application", self.application);
-        let stream = check.required("stream", self.stream);
+        let stream = match named {
+            StreamsNamed::BySettings => check.required("stream", self.stream),
+            StreamsNamed::ToBuilder => {
+                check.of_no_single_stream(self.stream.as_ref(), self.consumer.as_ref());
+                None
+            }
+        };
         check.consumer_of(self.consumer.as_ref(), stream.as_ref());
+        let stream_set_interval = self.stream_set_interval.unwrap_or(Duration::from_secs(60));
+        check.within("stream_set_interval", stream_set_interval, Duration::from_secs(1), Duration::from_secs(3600));
+        let stream_grace = self.stream_grace.unwrap_or(Duration::from_secs(3600));
+        check.within("stream_grace", stream_grace, Duration::ZERO, TEN_YEARS);
 
-        match (application, stream) {
-            (Some(application), Some(stream)) if check.problems.is_empty() => Ok(EffectiveSettings {
+        match application {
+            Some(application) if check.problems.is_empty() => Ok(EffectiveSettings {
                 table_name: self.table_name.unwrap_or_else(|| application.clone()),
                 consumer: self.consumer.unwrap_or_else(|| ConsumerId::of_application(&application)),
                 application,
@@ -134,12 +153,25 @@ impl Settings {
                 capacity,
                 max_leases: self.max_leases.map(|leases| usize::try_from(leases).unwrap_or(usize::MAX)),
                 start_timeout,
+                stream_set_interval,
+                stream_grace,
                 zone: self.zone,
             }),
             _ => Err(InvalidSettings { problems: check.problems }),
         }
     }
 }
+
+/// Where it is said what a worker reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamsNamed {
+    /// The settings name one stream.
+    BySettings,
+    /// The builder is given a set.
+    ToBuilder,
+}
+
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Collects problems instead of stopping at the first.
 struct Check {
@@ -175,6 +207,17 @@ impl Check {
         };
         if !same {
             self.problems.push(format!("consumer: it belongs to the stream {theirs}, not to {ours}"));
+        }
+    }
+
+    fn of_no_single_stream(&mut self, stream: Option<&StreamId>, consumer: Option<&ConsumerId>) {
+        if let Some(stream) = stream {
+            self.problems
+                .push(format!("stream: {stream} is named beside a set of streams; leave it out, or add it to the set"));
+        }
+        if let Some(theirs) = consumer.and_then(ConsumerId::stream) {
+            self.problems
+                .push(format!("consumer: it belongs to the stream {theirs} only; name one that all streams have"));
         }
     }
 
@@ -249,6 +292,23 @@ mod tests {
         assert_eq!(settings().or(reader("auto")).resolve().unwrap().reader, ReaderKind::Auto);
         let error = settings().or(reader("efo")).resolve().unwrap_err().to_string();
         assert!(error.contains("choose polling, fanout or auto"), "{error}");
+    }
+
+    #[test]
+    fn a_set_of_streams_stands_in_for_the_one() {
+        let set = |settings: Settings| settings.resolve_for(StreamsNamed::ToBuilder);
+        let effective = set(Settings::default().application("app")).unwrap();
+        assert_eq!((effective.stream, effective.consumer.as_str()), (None, "app"));
+        assert_eq!(
+            (effective.stream_set_interval, effective.stream_grace),
+            (Duration::from_secs(60), Duration::from_secs(3600))
+        );
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders/consumer/audit:1790000000";
+        let wrong = Settings::new("app", "orders").stream_set_interval(Duration::ZERO).consumer(arn);
+        let text = set(wrong).unwrap_err().to_string();
+        for part in ["stream: orders is named beside a set", "stream_set_interval: 0ns", "consumer: it belongs to"] {
+            assert!(text.contains(part), "{text} should contain {part:?}");
+        }
     }
 
     #[test]

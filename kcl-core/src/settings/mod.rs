@@ -23,6 +23,7 @@ mod timings;
 mod value;
 
 pub use aggregates::CorruptAggregates;
+pub(crate) use effective::StreamsNamed;
 pub use effective::{CheckpointSettings, EffectiveSettings, InvalidSettings};
 pub use options::Settings;
 pub use polling::{PollingSettings, ReadLimit};

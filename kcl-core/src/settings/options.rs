@@ -86,7 +86,8 @@ options! {
     /// Required. Another name is another application that reads everything for itself.
     application: ApplicationName, "KCL_APPLICATION", impl AsRef<str>, |name| ApplicationName::parse(name.as_ref());
 
-    /// The stream, by name or by ARN. Required, and the same for all workers of an application.
+    /// The stream, by name or by ARN. Required, and the same for all workers of an application; left out where the builder is
+    /// given a set of [`streams`](crate::WorkerBuilder::streams).
     stream: StreamId, "KCL_STREAM", impl AsRef<str>, |stream| StreamId::parse(stream.as_ref());
 
     /// The id of this worker, unique in the fleet. Default: host name and a random part, so that it never collides. With
@@ -182,6 +183,18 @@ options! {
     /// 5 s.
     /// A running worker waits for ever.
     start_timeout: Duration, "KCL_START_TIMEOUT", Duration, |time| Ok::<_, String>(time);
+
+    /// How often a provider of [`streams`](crate::WorkerBuilder::streams) is asked which are wanted: `1m` by default, 1 s to
+    /// 1 h. Raised, a stream that is added or left out is noticed later, and the provider is called less often. Workers ask
+    /// each for itself; while they disagree, whoever leads decides which leases are given out.
+    stream_set_interval: Duration, "KCL_STREAM_SET_INTERVAL", Duration, |interval| Ok::<_, String>(interval);
+
+    /// How long the leases of a stream that is no longer among the [`streams`](crate::WorkerBuilder::streams) are kept: `1h` by
+    /// default, as the KCL waits for former streams, at most 10 years; never less than 1.1 F. Raised, a stream that is wanted again goes on where it
+    /// stood after longer; it costs rows of the table. The leader counts from when it last saw one of them move, and a new
+    /// leader may begin to count anew, so that they may be kept longer. It should be the same in the whole fleet, and longer
+    /// than a deployment takes: a worker that leads and does not know a stream yet takes it for one that is not wanted.
+    stream_grace: Duration, "KCL_STREAM_GRACE", Duration, |grace| Ok::<_, String>(grace);
 
     /// The availability zone of this worker, shown to others in its row. Default: not said.
     zone: String, "KCL_ZONE", impl Into<String>, |zone| Ok::<_, String>(zone.into());

@@ -13,7 +13,7 @@ use crate::dynamodb::{DynamoDbStore, TableSettings};
 use crate::kinesis::{KinesisClients, KinesisSource, SourceParts};
 use crate::ports::{Clock, FleetStore, LeaseStore, Spawner};
 use crate::settings::EffectiveSettings;
-use crate::types::WorkerId;
+use crate::types::{StreamId, WorkerId};
 
 /// A Kinesis client for this configuration.
 pub(super) fn kinesis_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
@@ -41,10 +41,11 @@ pub(super) fn dynamodb_store(
     (Arc::clone(&store) as Arc<dyn LeaseStore>, store)
 }
 
-/// The stream in Kinesis, with subscriptions over another HTTP client where there is one.
+/// A stream in Kinesis, with subscriptions over another HTTP client where there is one.
 pub(super) fn kinesis_source(
     clients: KinesisClients,
     subscribing_over: Option<SharedHttpClient>,
+    stream: &StreamId,
     settings: &EffectiveSettings,
     worker: &WorkerId,
     clock: &Arc<dyn Clock>,
@@ -60,7 +61,7 @@ pub(super) fn kinesis_source(
         clock: Arc::clone(clock),
         labels: vec![
             ("application", settings.application.to_string()),
-            ("stream", settings.stream.name().to_string()),
+            ("stream", stream.name().to_string()),
             ("worker", worker.to_string()),
         ],
     })

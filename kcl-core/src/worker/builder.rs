@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_types::SdkConfig;
 
 use super::function::FunctionFactory;
+use super::reads::{Way, what_to_read};
 use super::{Worker, aws};
 use crate::error::BuildError;
 use crate::kinesis::KinesisClients;
@@ -15,8 +16,8 @@ use crate::ports::{
     Clock, FleetStore, LeaseStore, ProcessError, RecordProcessorFactory, Spawner, StreamSource, SystemClock,
     TokioSpawner,
 };
-use crate::runtime::{self, AssignmentStrategy, Context, Parts};
-use crate::settings::{ReaderKind, Settings};
+use crate::runtime::{self, AssignmentStrategy, Context, Parts, StreamSet};
+use crate::settings::{ReaderKind, Settings, StreamsNamed};
 use crate::types::{Incarnation, Record, WorkerId};
 
 /// Builds a [`Worker`] from settings and components.
@@ -34,6 +35,7 @@ pub struct WorkerBuilder {
     codec: Arc<dyn Codec>,
     stores: Option<(Arc<dyn LeaseStore>, Arc<dyn FleetStore>)>,
     source: Option<Arc<dyn StreamSource>>,
+    streams: Option<StreamSet>,
     clock: Arc<dyn Clock>,
     spawner: Arc<dyn Spawner>,
     seed: Option<u64>,
@@ -52,6 +54,7 @@ impl WorkerBuilder {
             codec: Arc::new(SdkCodec::default()),
             stores: None,
             source: None,
+            streams: None,
             clock: Arc::new(SystemClock::new()),
             spawner: Arc::new(TokioSpawner::new()),
             seed: None,
@@ -113,6 +116,17 @@ impl WorkerBuilder {
         self
     }
 
+    /// Read these streams, beside each other, instead of the one that the settings name. They share the workers, the lease
+    /// table, the setting `read_ahead_bytes` and the user code, which finds the stream in its
+    /// [`ShardContext`](crate::ShardContext). Streams without a source of their own are reached as one would be: through
+    /// [`source`](WorkerBuilder::source), [`kinesis_client`](WorkerBuilder::kinesis_client) or [`aws`](WorkerBuilder::aws).
+    ///
+    /// A stream that does not answer holds up neither the start nor the others: it is logged and tried again for ever.
+    pub fn streams(mut self, streams: StreamSet) -> Self {
+        self.streams = Some(streams);
+        self
+    }
+
     /// Take all time from here. Default: the machine's clocks.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -161,7 +175,8 @@ impl WorkerBuilder {
     /// # Errors
     /// [`BuildError`]: wrong settings with every problem listed, or a component that is missing.
     pub fn build(self) -> Result<Worker, BuildError> {
-        let settings = self.settings.resolve()?;
+        let named = if self.streams.is_some() { StreamsNamed::ToBuilder } else { StreamsNamed::BySettings };
+        let settings = self.settings.resolve_for(named)?;
         let factory = self
             .factory
             .ok_or(BuildError::Missing { missing: "user code", cure: "call .handler(..) or .processor(..)" })?;
@@ -179,23 +194,22 @@ impl WorkerBuilder {
         let mut random = self.seed.map_or_else(system_random, fastrand::Rng::with_seed);
         let incarnation = incarnation(&mut random);
         let worker = settings.worker_id.clone().unwrap_or_else(|| default_worker_id(&mut random));
-        let source = match self.source {
-            Some(source) => source,
-            None => {
-                let client = self.kinesis.or_else(|| self.aws.as_ref().map(aws::kinesis_client));
-                let client = client.ok_or(BuildError::Missing {
-                    missing: "a way to the stream",
-                    cure: "call .aws(..), .kinesis_client(..) or .source(..)",
-                })?;
-                let own = || aws::own_connections(&client, &self.clock, &self.spawner);
-                let over = match settings.reader {
-                    ReaderKind::Polling => None,
-                    ReaderKind::FanOut | ReaderKind::Auto => self.subscribing_over.or_else(own),
-                };
-                let clients = KinesisClients::from_client(&client).with_codec(self.codec);
-                Arc::new(aws::kinesis_source(clients, over, &settings, &worker, &self.clock))
-            }
+        let way = match self.source {
+            Some(source) => Way::Source(source),
+            None => match self.kinesis.or_else(|| self.aws.as_ref().map(aws::kinesis_client)) {
+                Some(client) => {
+                    let own = || aws::own_connections(&client, &self.clock, &self.spawner);
+                    let over = match settings.reader {
+                        ReaderKind::Polling => None,
+                        ReaderKind::FanOut | ReaderKind::Auto => self.subscribing_over.or_else(own),
+                    };
+                    let clients = KinesisClients::from_client(&client).with_codec(self.codec);
+                    Way::Kinesis { clients, over }
+                }
+                None => Way::None,
+            },
         };
+        let reads = what_to_read(self.streams, way, &settings, &worker, &self.clock)?;
         let strategy = self.strategy.unwrap_or_else(|| runtime::strategy(settings.assignment));
         let parts = Parts {
             settings,
@@ -203,7 +217,7 @@ impl WorkerBuilder {
             incarnation,
             leases,
             fleet,
-            source,
+            reads,
             clock: self.clock,
             spawner: self.spawner,
             factory,

@@ -4,6 +4,7 @@ mod aws;
 mod builder;
 mod function;
 mod handle;
+mod reads;
 mod signal;
 
 pub use builder::WorkerBuilder;
@@ -17,7 +18,7 @@ use crate::runtime::{self, Context, EventStream, TaskKind, WorkerReport};
 use crate::settings::{EffectiveSettings, Settings};
 use crate::types::WorkerId;
 
-/// A worker that is ready to start: it leases shards of one stream, reads them, hands records to user code and stores how
+/// A worker that is ready to start: it leases shards of one stream, or of several, reads them, hands records to user code and stores how
 /// far it is. Any number of workers of one application share the shards, in one process or many.
 ///
 /// ```no_run
@@ -76,7 +77,7 @@ impl Worker {
         metric_definitions::describe();
         tracing::info!(
             application = %context.settings.application,
-            stream = %context.settings.stream,
+            stream = context.settings.stream.as_ref().map(tracing::field::display),
             worker_id = %context.worker,
             timings = %context.settings.timings,
             "worker starts"

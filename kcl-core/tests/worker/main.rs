@@ -13,6 +13,7 @@ mod resting;
 mod shard_end;
 mod sharing;
 mod slow_store;
+mod streams;
 mod throttling;
 mod tidying;
 mod watchdog;

@@ -7,23 +7,38 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use kcl_core::Settings;
-use kcl_core::settings::{AssignmentKind, Bytes, InitialPosition, ReadLimit, ReaderKind, parse_bytes, parse_duration};
+use kcl_core::settings::{
+    AssignmentKind, Bytes, InitialPosition, InvalidSettings, ReadLimit, ReaderKind, parse_bytes, parse_duration,
+};
+use kcl_core::streams::StreamSet;
+use kcl_core::types::StreamId;
 
+use super::lines::Names;
+use super::streams::StreamsFile;
 use crate::common::aws::{DynamoDbEndpoint, KinesisEndpoint};
 use crate::common::program::Usage;
 use crate::common::trust::TrustFlags;
 
-/// One worker of an application: reads its share of a stream's shards and prints what it is given as JSON lines.
+/// One worker of an application: reads its share of the shards of a stream, or of several, and prints what it is given as JSON lines.
 ///
-/// Start it as often as you like with the same --stream and --app: the workers share the shards. SIGTERM and Ctrl-C end it
+/// Start it as often as you like with the same streams and --app: the workers share the shards. SIGTERM and Ctrl-C end it
 /// after the batches in hand, with its leases given back. Settings come from flags, else from the environment
 /// (KCL_FAILOVER_TIME and so on), else from the file. Durations are written like 10s, 500ms or 1m 30s.
 #[derive(Debug, Parser)]
 #[command(name = "consume", version)]
 pub(super) struct Arguments {
-    /// The stream, by name or ARN
-    #[arg(long, value_name = "NAME|ARN")]
-    stream: Option<String>,
+    /// The stream, by name or ARN; several with commas between them, or the flag several times
+    #[arg(long, value_name = "NAME|ARN", value_delimiter = ',')]
+    stream: Vec<String>,
+    /// A file that names the streams, one in a line, and may change while the program runs
+    #[arg(long, value_name = "FILE", conflicts_with = "stream")]
+    streams_file: Option<PathBuf>,
+    /// How often that file is read again. Default: 1m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    stream_set_interval: Option<Duration>,
+    /// How long the leases of streams that are not named any more are kept. Default: 1h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    stream_grace: Option<Duration>,
     /// The application: workers of one name share the shards, and it names the lease table
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
@@ -145,11 +160,36 @@ impl Arguments {
             }
             None => Settings::default(),
         };
-        let settings = self.flags().or(Settings::from_env()).or(file);
-        settings.clone().resolve().map_err(|wrong| {
-            Usage(format!("{wrong} (settings come from flags, KCL_... variables and --config; see --help)"))
-        })?;
+        let several = self.reads_several();
+        let environment = |name: &str| std::env::var(name).ok().filter(|_| !(several && name == "KCL_STREAM"));
+        let settings = self.flags().or(Settings::from_variables(environment)).or(file);
+        if !several {
+            settings.clone().resolve().map_err(wrong)?;
+        }
         Ok(settings)
+    }
+
+    /// Whether a set of streams is read, and not one.
+    pub(super) fn reads_several(&self) -> bool {
+        self.stream.len() > 1 || self.streams_file.is_some()
+    }
+
+    /// What lines name.
+    pub(super) fn names(&self) -> Names {
+        if self.reads_several() { Names::StreamAndShard } else { Names::Shard }
+    }
+
+    /// The set of streams, if it is one.
+    pub(super) fn streams(&self) -> anyhow::Result<Option<StreamSet>> {
+        if let Some(path) = &self.streams_file {
+            return Ok(Some(StreamSet::provided(StreamsFile::new(path.clone()))));
+        }
+        if !self.reads_several() {
+            return Ok(None);
+        }
+        let streams = self.stream.iter().map(|name| name.trim().parse::<StreamId>());
+        let streams: Vec<StreamId> = streams.collect::<Result<_, _>>().map_err(|error| Usage(error.to_string()))?;
+        Ok(Some(StreamSet::fixed(streams)))
     }
 
     fn flags(&self) -> Settings {
@@ -160,7 +200,12 @@ impl Arguments {
             }
         }
         let settings = set(Settings::default(), &self.app, Settings::application);
-        let settings = set(settings, &self.stream, Settings::stream);
+        let settings = match self.stream.as_slice() {
+            [stream] => settings.stream(stream),
+            _ => settings,
+        };
+        let settings = set(settings, &self.stream_set_interval, Settings::stream_set_interval);
+        let settings = set(settings, &self.stream_grace, Settings::stream_grace);
         let settings = set(settings, &self.worker_id, Settings::worker_id);
         let settings = set(settings, &self.table_name, Settings::table_name);
         let settings = set(settings, &self.start, Settings::start);
@@ -177,6 +222,11 @@ impl Arguments {
         let settings = set(settings, &self.capacity, Settings::capacity);
         set(settings, &self.max_leases, Settings::max_leases)
     }
+}
+
+/// Settings that cannot work, as a wrong use of the program.
+pub(super) fn wrong(settings: InvalidSettings) -> Usage {
+    Usage(format!("{settings} (settings come from flags, KCL_... variables and --config; see --help)"))
 }
 
 fn bytes(text: &str) -> Result<Bytes, String> {

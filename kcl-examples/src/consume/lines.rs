@@ -1,13 +1,33 @@
 //! How each line is spelled: one JSON object with `event` first.
 
-use kcl_core::types::{SequenceNumber, Timestamp};
+use kcl_core::types::{SequenceNumber, ShardRef, Timestamp};
 use kcl_core::{Record, RecordBatch, ShardContext, WorkerEvent};
 use serde::{Serialize, Serializer};
+
+/// What each line names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// The shard: there is one stream.
+    Shard,
+    /// The stream, too: shards of different streams have the same ids.
+    StreamAndShard,
+}
+
+impl Names {
+    fn stream(self, shard: &ShardRef) -> Option<&str> {
+        match self {
+            Names::Shard => None,
+            Names::StreamAndShard => Some(shard.stream().arn().unwrap_or(shard.stream().name().as_str())),
+        }
+    }
+}
 
 /// A delivered batch.
 #[derive(Serialize)]
 struct Batch<'a> {
     event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
     shard: &'a str,
     worker: &'a str,
     records: usize,
@@ -23,6 +43,8 @@ struct Batch<'a> {
 #[derive(Serialize)]
 struct One<'a> {
     event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
     shard: &'a str,
     worker: &'a str,
     #[serde(serialize_with = "decimal")]
@@ -47,19 +69,22 @@ struct Count {
 #[derive(Serialize)]
 struct Lease<'a> {
     event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
     shard: &'a str,
     worker: &'a str,
     reason: &'a str,
 }
 
 /// The line of a batch; none if it is empty.
-pub(super) fn batch(shard: &ShardContext, batch: &RecordBatch) -> Vec<u8> {
+pub(super) fn batch(shard: &ShardContext, batch: &RecordBatch, names: Names) -> Vec<u8> {
     let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Vec::new() };
     let mut text = Vec::with_capacity(320);
     push(
         &mut text,
         &Batch {
             event: "batch",
+            stream: names.stream(&shard.shard),
             shard: shard.shard.id().as_str(),
             worker: shard.worker.as_str(),
             records: batch.len(),
@@ -73,18 +98,19 @@ pub(super) fn batch(shard: &ShardContext, batch: &RecordBatch) -> Vec<u8> {
 }
 
 /// The lines of the records of a batch.
-pub(super) fn records(shard: &ShardContext, batch: &RecordBatch) -> Vec<u8> {
+pub(super) fn records(shard: &ShardContext, batch: &RecordBatch, names: Names) -> Vec<u8> {
     let mut text = Vec::with_capacity(batch.data_bytes() + batch.len() * 256);
     for record in batch.iter() {
-        push(&mut text, &one(shard, &record));
+        push(&mut text, &one(shard, &record, names));
     }
     text
 }
 
-fn one<'a>(shard: &'a ShardContext, record: &'a Record) -> One<'a> {
+fn one<'a>(shard: &'a ShardContext, record: &'a Record, names: Names) -> One<'a> {
     let data = std::str::from_utf8(record.data()).ok();
     One {
         event: "record",
+        stream: names.stream(&shard.shard),
         shard: shard.shard.id().as_str(),
         worker: shard.worker.as_str(),
         sequence: record.sequence_number(),
@@ -105,7 +131,7 @@ pub(super) fn count(total: u64) -> Vec<u8> {
 }
 
 /// The line of an event of the worker; none for events that are only logged.
-pub(super) fn lease(event: &WorkerEvent) -> Option<Vec<u8>> {
+pub(super) fn lease(event: &WorkerEvent, names: Names) -> Option<Vec<u8>> {
     let (name, tenure, reason) = match event {
         WorkerEvent::LeaseGained { tenure, reason } => ("lease_gained", tenure, reason.as_str()),
         WorkerEvent::LeaseLost { tenure, reason } => ("lease_lost", tenure, reason.as_str()),
@@ -114,7 +140,7 @@ pub(super) fn lease(event: &WorkerEvent) -> Option<Vec<u8>> {
     };
     let mut text = Vec::new();
     let (shard, worker) = (tenure.shard.id().as_str(), tenure.worker.as_str());
-    push(&mut text, &Lease { event: name, shard, worker, reason });
+    push(&mut text, &Lease { event: name, stream: names.stream(&tenure.shard), shard, worker, reason });
     Some(text)
 }
 

@@ -7,6 +7,7 @@
 //! | `output` | writing lines to standard output, and what it means if nobody reads them |
 //! | `count` | the total, and how often it is told |
 //! | `printer` | the processor: a batch is completed once its line is written |
+//! | `streams` | the streams that a file names |
 //! | `run` | start, signals and end |
 
 mod arguments;
@@ -15,6 +16,7 @@ mod lines;
 mod output;
 mod printer;
 mod run;
+mod streams;
 
 use std::process::ExitCode;
 

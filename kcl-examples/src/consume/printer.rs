@@ -4,7 +4,7 @@ use kcl_core::{ProcessContext, ProcessError, RecordBatch, RecordProcessor, async
 
 use super::arguments::Format;
 use super::count::Count;
-use super::lines;
+use super::lines::{self, Names};
 use super::output::Output;
 
 /// Prints what one shard delivers.
@@ -12,6 +12,8 @@ use super::output::Output;
 pub(super) struct Printer {
     /// What to print.
     pub(super) format: Format,
+    /// What each line names.
+    pub(super) names: Names,
     /// Where to print it.
     pub(super) output: Output,
     /// What to count it in.
@@ -24,8 +26,8 @@ impl RecordProcessor for Printer {
         let written = match self.format {
             // The total is told by somebody else; what it could not be told of is not completed either.
             Format::Counts => !self.output.is_closed(),
-            Format::Batches => self.output.write(lines::batch(&context.shard, &batch)).await.is_ok(),
-            Format::Records => self.output.write(lines::records(&context.shard, &batch)).await.is_ok(),
+            Format::Batches => self.output.write(lines::batch(&context.shard, &batch, self.names)).await.is_ok(),
+            Format::Records => self.output.write(lines::records(&context.shard, &batch, self.names)).await.is_ok(),
         };
         match batch.first() {
             Some(first) if !written => {

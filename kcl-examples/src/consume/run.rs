@@ -8,12 +8,12 @@ use kcl_core::memory::MemoryStore;
 use kcl_core::ports::{Clock, SystemClock};
 use kcl_core::sqlite::SqliteStore;
 use kcl_core::{
-    EventStream, ShardContext, Worker, WorkerBuilder, WorkerError, WorkerEvent, WorkerHandle, WorkerReport,
+    BuildError, EventStream, ShardContext, Worker, WorkerBuilder, WorkerError, WorkerEvent, WorkerHandle, WorkerReport,
 };
 
-use super::arguments::{Arguments, Format, StoreChoice};
+use super::arguments::{Arguments, Format, StoreChoice, wrong};
 use super::count::Count;
-use super::lines;
+use super::lines::{self, Names};
 use super::output::{Closed, Output};
 use super::printer::Printer;
 use crate::common::aws;
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         started = start(&arguments, &output, &count) => started,
     };
     let (handle, events) = started?;
-    let outcome = serve(handle, events, &mut signals, &output, count, arguments.output).await;
+    let outcome = serve(handle, events, &mut signals, &output, count, (arguments.output, arguments.names())).await;
     drop(output);
     match (writer.finish().await, outcome) {
         (Err(error), _) => Err(error).context(
@@ -47,9 +47,17 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn start(arguments: &Arguments, output: &Output, count: &Count) -> anyhow::Result<(WorkerHandle, EventStream)> {
-    let printer = Printer { format: arguments.output, output: output.clone(), count: count.clone() };
+    let printer =
+        Printer { format: arguments.output, names: arguments.names(), output: output.clone(), count: count.clone() };
     let worker = Worker::builder(arguments.settings()?).processor(move |_: &ShardContext| printer.clone());
-    let worker = with_components(worker, arguments).await?.build()?;
+    let worker = match arguments.streams()? {
+        Some(streams) => worker.streams(streams),
+        None => worker,
+    };
+    let worker = with_components(worker, arguments).await?.build().map_err(|error| match error {
+        BuildError::Settings(settings) => anyhow::Error::from(wrong(settings)),
+        error => error.into(),
+    })?;
     let events = worker.events();
     Ok((worker.start().await?, events))
 }
@@ -81,11 +89,11 @@ async fn serve(
     signals: &mut Signals,
     output: &Output,
     count: Count,
-    format: Format,
+    (format, names): (Format, Names),
 ) -> Result<WorkerReport, WorkerError> {
     let told = AtomicU64::new(0);
     let outcome = {
-        let mut announcing = std::pin::pin!(announce(&mut events, output));
+        let mut announcing = std::pin::pin!(announce(&mut events, output, names));
         let mut announced = false;
         let mut counting = std::pin::pin!(count.tell(output, &told));
         let mut counted = format != Format::Counts;
@@ -126,12 +134,12 @@ async fn serve(
 }
 
 /// Prints events until the last one.
-async fn announce(events: &mut EventStream, output: &Output) -> Result<(), Closed> {
+async fn announce(events: &mut EventStream, output: &Output, names: Names) -> Result<(), Closed> {
     while let Some(event) = events.next().await {
         match event {
             Ok(WorkerEvent::Stopped) => break,
             Ok(event) => {
-                if let Some(line) = lines::lease(&event) {
+                if let Some(line) = lines::lease(&event, names) {
                     output.write(line).await?;
                 }
             }

@@ -59,6 +59,11 @@ impl Absences {
         self.gone.retain(|key, gone| gone.last.stream() != stream || listed.contains(key));
     }
 
+    /// Forgets rows that nobody will ask for.
+    pub(crate) fn forget(&mut self, nobody_asks_for: impl Fn(&Lease) -> bool) {
+        self.gone.retain(|_, gone| !nobody_asks_for(&gone.last));
+    }
+
     /// Rows of a stream that were seen and are gone, as they were.
     pub(crate) fn vanished(&self, stream: Option<&str>) -> impl Iterator<Item = &Lease> {
         self.gone.values().map(|gone| &gone.last).filter(move |last| last.stream() == stream)

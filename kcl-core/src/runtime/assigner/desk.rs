@@ -10,10 +10,12 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::error::WorkerError;
 use crate::plan::look::{self, Look};
+use crate::plan::streams::Standing;
 use crate::plan::transition::{self, LeaseWrite};
 use crate::runtime::context::Context;
 use crate::runtime::errands::{Errand, Errands};
 use crate::runtime::lease_keeper::LeaseKeeper;
+use crate::runtime::streams::Stream;
 use crate::runtime::tenure::SharedTenure;
 use crate::settings::InitialPosition;
 use crate::types::{Lease, LeaseKey, Moment, StoreError, WorkerId, WriteOutcome};
@@ -21,9 +23,16 @@ use crate::types::{Lease, LeaseKey, Moment, StoreError, WorkerId, WriteOutcome};
 /// How many errands are under way at a time.
 const AT_A_TIME: usize = 64;
 
+/// A tenure that began.
+pub(super) struct Begun {
+    pub(super) shared: Arc<SharedTenure>,
+    pub(super) stream: Arc<Stream>,
+    pub(super) reason: String,
+}
+
 /// What came of an errand.
 enum Outcome {
-    Begun(Arc<SharedTenure>, String),
+    Begun(Begun),
     /// There is nothing more to do.
     Done,
     /// The lease is ours once this worker has handed it over.
@@ -74,7 +83,7 @@ impl Desk {
 
     /// Does errands until one begins a tenure; yields it with the reason. `is_running` tells for which leases a task is
     /// there. Cancel safe.
-    pub(super) async fn granted(&mut self, is_running: impl Fn(&LeaseKey) -> bool) -> (Arc<SharedTenure>, String) {
+    pub(super) async fn granted(&mut self, is_running: impl Fn(&LeaseKey) -> bool) -> Begun {
         let context = Arc::clone(&self.context);
         let errands = Arc::clone(&self.errands);
         loop {
@@ -152,7 +161,7 @@ impl Desk {
         }
     }
 
-    fn finish(&mut self, key: LeaseKey, outcome: Outcome) -> Option<(Arc<SharedTenure>, String)> {
+    fn finish(&mut self, key: LeaseKey, outcome: Outcome) -> Option<Begun> {
         self.busy.remove(&key);
         let now = self.context.clock.now();
         let timings = &self.context.settings.timings;
@@ -160,7 +169,7 @@ impl Desk {
             self.pending.remove(&key);
         }
         match outcome {
-            Outcome::Begun(shared, reason) => return Some((shared, reason)),
+            Outcome::Begun(begun) => return Some(begun),
             Outcome::Done => {}
             Outcome::Again => drop(self.later.insert(key, now + timings.inbox)),
             Outcome::Unanswered => {
@@ -227,7 +236,7 @@ impl Job {
         let context = &self.context;
         let answer = context.within_attempt(context.leases.get(&self.key)).await;
         let mut row = match answer.unwrap_or_else(|| Err(context.no_answer())) {
-            Ok(Some(Ok(row))) if row.multi_stream.is_none() && row.shard_id().is_ok() => row,
+            Ok(Some(Ok(row))) if context.streams.wanted().standing(&row) != Standing::Foreign => row,
             // Rows that are none of ours, or cannot be read, are reported by whoever scans.
             Ok(_) => return Outcome::Done,
             Err(error) if error.is_retryable() => return Outcome::Unanswered,
@@ -236,7 +245,12 @@ impl Job {
         loop {
             let overdue = context.settings.timings.overdue;
             match look::look(&row, &context.worker, self.running, self.pending_for(&row), overdue) {
-                Look::Nothing => return Outcome::Done,
+                Look::Nothing => {
+                    if self.running {
+                        context.streams.doubt(&row, context.clock.now(), context.settings.timings.shard_sync);
+                    }
+                    return Outcome::Done;
+                }
                 Look::Wait => return row.checkpoint_owner.map_or(Outcome::Done, Outcome::Pending),
                 Look::HandOver => {
                     self.keeper.learn(row).await;
@@ -265,13 +279,18 @@ impl Job {
     }
 
     async fn begin(&self, mut write: LeaseWrite, seen: &Lease, why: String) -> Outcome {
-        let instant = match self.context.settings.start {
+        let pause = self.context.settings.timings.shard_sync;
+        let Some(stream) = self.context.streams.to_read(seen, self.context.clock.now(), pause) else {
+            tracing::debug!(lease_key = %self.key, "the stream of the lease is not wanted here, or not known yet");
+            return Outcome::Done;
+        };
+        let instant = match stream.start {
             InitialPosition::AtTimestamp(instant) => Some(instant),
             InitialPosition::TrimHorizon | InitialPosition::Latest => None,
         };
         transition::pin_start(&mut write, seen, self.context.wall(), instant);
         match self.keeper.begin(self.key.clone(), write).await {
-            Ok(shared) => Outcome::Begun(shared, why),
+            Ok(shared) => Outcome::Begun(Begun { shared, stream, reason: why }),
             Err(reason) => {
                 // Whatever became of it: the row is read again, and adopted if it names us.
                 tracing::debug!(lease_key = %self.key, reason, "lease not gained");

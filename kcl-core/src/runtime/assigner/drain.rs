@@ -29,8 +29,8 @@ impl Assigner {
             Err(_not_seen) => BTreeMap::new(),
         };
         let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
-        for (key, shared) in &self.running {
-            shared.orders.stop(StopReason::Shutdown, deadline, successors.get(key).cloned());
+        for (key, running) in &self.running {
+            running.shared.orders.stop(StopReason::Shutdown, deadline, successors.get(key).cloned());
         }
         let mut drained = Drained::default();
         while !self.running.is_empty() {

@@ -13,13 +13,14 @@ use super::context::Context;
 use super::errands::Errands;
 use super::lease_keeper::{LeaseKeeper, Parted};
 use super::shard_task::{ShardTask, TaskEnd};
+use super::streams::Stream;
 use super::tasks::TaskKind;
 use super::tenure::SharedTenure;
 use crate::plan::fleet_view::FleetView;
 use crate::plan::holding::Farewell;
-use crate::shard::machine::Finish;
-use crate::types::{LeaseKey, ShardRef};
-use desk::Desk;
+use crate::shard::machine::{Finish, StopReason};
+use crate::types::LeaseKey;
+use desk::{Begun, Desk};
 use finished::{FinishedTasks, TellFinished};
 
 /// What was left undone when the worker stopped.
@@ -30,12 +31,17 @@ pub(crate) struct Drained {
     pub(crate) lost: Vec<LeaseKey>,
 }
 
+struct Running {
+    shared: Arc<SharedTenure>,
+    stream: Arc<Stream>,
+}
+
 pub(crate) struct Assigner {
     context: Arc<Context>,
     keeper: LeaseKeeper,
     errands: Arc<Errands>,
     desk: Desk,
-    running: BTreeMap<LeaseKey, Arc<SharedTenure>>,
+    running: BTreeMap<LeaseKey, Running>,
     finished: Arc<FinishedTasks>,
 }
 
@@ -55,17 +61,20 @@ impl Assigner {
     /// seen: who goes on with what is held here.
     pub(crate) async fn run(mut self, last_look: oneshot::Receiver<FleetView>) -> Drained {
         let context = Arc::clone(&self.context);
+        let mut changes = context.streams.changes();
         loop {
             tokio::select! {
                 // What has finished first: a lease is not begun again while its last task is still there.
                 biased;
                 () = context.stop.cancelled() => break,
                 (key, end) = self.finished.next() => {
-                    if let Some(parted) = self.note_finished(&key, end).await {
-                        self.start_children(&key, parted.begun);
+                    let stream = self.running.get(&key).map(|running| Arc::clone(&running.stream));
+                    if let (Some(parted), Some(stream)) = (self.note_finished(&key, end).await, stream) {
+                        self.start_children(&key, &stream, parted.begun);
                     }
                 }
-                (shared, reason) = self.desk.granted(|key| self.running.contains_key(key)) => self.start(shared, reason),
+                Ok(()) = changes.changed() => self.hand_back_unwanted(),
+                begun = self.desk.granted(|key| self.running.contains_key(key)) => self.start(begun),
             }
         }
         // Nothing is taken in any more; what was just begun goes back to where it came from.
@@ -73,7 +82,8 @@ impl Assigner {
         self.drain(last_look).await
     }
 
-    fn start(&mut self, shared: Arc<SharedTenure>, reason: String) {
+    fn start(&mut self, begun: Begun) {
+        let Begun { shared, stream, reason } = begun;
         let key = shared.tenure.lease.clone();
         let id = match shared.row().shard_id() {
             Ok(id) => id,
@@ -83,25 +93,39 @@ impl Assigner {
                 return;
             }
         };
-        let shard = ShardRef::new(self.context.settings.stream.clone(), id);
-        self.running.insert(key.clone(), Arc::clone(&shared));
-        let task = ShardTask::new(Arc::clone(&self.context), self.keeper.clone(), shared, shard);
+        self.ask_back_if_unwanted(&shared);
+        self.running.insert(key.clone(), Running { shared: Arc::clone(&shared), stream: Arc::clone(&stream) });
+        let task = ShardTask::new(Arc::clone(&self.context), self.keeper.clone(), shared, stream, id);
         let finished = TellFinished::new(&self.finished, key);
         self.context.tasks.spawn_and_tell(TaskKind::Shard, task.run(reason), |outcome| finished.tell(outcome));
     }
 
     /// The end of a shard began the tenures of its children.
-    fn start_children(&mut self, parent: &LeaseKey, children: Vec<Arc<SharedTenure>>) {
+    fn start_children(&mut self, parent: &LeaseKey, stream: &Arc<Stream>, children: Vec<Arc<SharedTenure>>) {
         for shared in children {
             let reason = format!("child of {parent}, which ended here");
-            self.start(shared, reason);
+            self.start(Begun { shared, stream: Arc::clone(stream), reason });
+        }
+    }
+
+    /// What is wanted changed.
+    fn hand_back_unwanted(&self) {
+        for running in self.running.values() {
+            self.ask_back_if_unwanted(&running.shared);
+        }
+    }
+
+    fn ask_back_if_unwanted(&self, shared: &SharedTenure) {
+        if !self.context.streams.wanted().may_go_on(shared.row().stream()) {
+            let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
+            shared.orders.stop(StopReason::Unwanted, deadline, None);
         }
     }
 
     async fn note_finished(&mut self, key: &LeaseKey, end: Option<TaskEnd>) -> Option<Parted> {
         let running = self.running.remove(key);
         let Some(TaskEnd { finish, parted }) = end else {
-            if let Some(shared) = running {
+            if let Some(Running { shared, .. }) = running {
                 // The task is gone without having given the lease back: nobody reads the shard here any more.
                 let _lost_or_given_back = self.keeper.farewell(&shared, Farewell::Release).await;
             }

@@ -62,7 +62,7 @@ pub(super) async fn tell_holders(context: &Context, errands: &Errands, asked: &[
 }
 
 /// Points a worker at a row.
-async fn tell(context: &Context, errands: &Errands, worker: &WorkerId, lease: &LeaseKey) {
+pub(super) async fn tell(context: &Context, errands: &Errands, worker: &WorkerId, lease: &LeaseKey) {
     if *worker == context.worker {
         errands.look_at([lease.clone()]);
     } else {

@@ -19,7 +19,8 @@ impl Leader {
     pub(super) async fn cycle(&mut self) -> Result<(), StoreError> {
         let begun = self.context.clock.now();
         self.scan().await?;
-        self.listing.ask_if_due(&self.context, &self.absences, &self.fleet);
+        self.follow_the_set();
+        self.ask_for_listings(true);
         match self.create_missing().await {
             Ok(()) => self.told.uncreated = false,
             // What exists is planned all the same.
@@ -45,7 +46,8 @@ impl Leader {
     /// from the table as we were deserve their time to show life.
     pub(super) async fn scan(&mut self) -> Result<(), StoreError> {
         let (rows, problems) = scan(&self.context, Projection::Planning).await?;
-        let rows = self.rows.sift(rows, problems);
+        let wanted = self.context.streams.wanted();
+        let rows = self.rows.sift(rows, problems, &wanted);
         let now = self.context.clock.now();
         if self.seen_at.is_none_or(|at| now.since(at) > self.context.settings.timings.failover) {
             self.fleet = FleetView::default();
@@ -53,6 +55,7 @@ impl Leader {
         }
         let gone = self.fleet.observe(rows, now);
         self.absences.observe(gone, &self.fleet, now);
+        self.note_parked(&wanted, now);
         self.seen_at = Some(now);
         Ok(())
     }

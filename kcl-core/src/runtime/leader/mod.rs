@@ -5,26 +5,33 @@
 
 mod act;
 mod cycle;
+mod listing;
 mod lock;
+mod parked;
 mod stop;
 mod sync;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
 use super::context::Context;
 use super::errands::Errands;
 use super::scan::RowReporter;
+use super::streams::known_by;
 use crate::error::WorkerError;
 use crate::plan::fleet_view::FleetView;
 use crate::plan::leadership::{Duty, Leadership};
+use crate::plan::parking::Parking;
 use crate::plan::shard_sync::absence::Absences;
-use crate::plan::shard_sync::coverage::Hole;
-use crate::ports::{ListedShards, SourceError};
-use crate::types::{LeaseKey, Moment, StoreError, Timestamp};
-use sync::Listing;
+use crate::ports::ListedShards;
+use crate::types::{Moment, StoreError, StreamId, Timestamp};
+use listing::{Answer, StreamSync};
 
 /// The task that looks after the whole fleet, when it is this worker's turn.
 pub(crate) struct Leader {
@@ -34,9 +41,11 @@ pub(crate) struct Leader {
     fleet: FleetView,
     absences: Absences,
     rows: RowReporter,
-    listing: Listing,
-    /// Rows of shards that are over.
-    removable: Vec<LeaseKey>,
+    parking: Parking,
+    /// What is known of each stream, and what is to be done about it.
+    streams: BTreeMap<StreamId, StreamSync>,
+    /// Listings that were asked for.
+    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// When the table was last seen as a whole.
     seen_at: Option<Moment>,
     told: Told,
@@ -52,7 +61,6 @@ struct Told {
     unreadable_lock: bool,
     unplaced: usize,
     refused: usize,
-    holes: Vec<Hole>,
 }
 
 impl Leader {
@@ -64,8 +72,9 @@ impl Leader {
             fleet: FleetView::default(),
             absences: Absences::default(),
             rows: RowReporter::default(),
-            listing: Listing::default(),
-            removable: Vec::new(),
+            parking: Parking::default(),
+            streams: BTreeMap::new(),
+            answers: FuturesUnordered::new(),
             seen_at: None,
             told: Told::default(),
             context,
@@ -75,8 +84,8 @@ impl Leader {
 
     /// The first look, before the worker counts as started: if nobody leads, the leases that are missing are created now,
     /// so that LATEST means the moment of the start, and so that a table that cannot be written fails the start.
-    pub(crate) async fn start(&mut self, listed: ListedShards, asked: Timestamp) -> Result<(), StoreError> {
-        self.take_in(listed, asked);
+    /// That of a set of streams is listed by whoever leads, so that a stream which does not answer holds no start up.
+    pub(crate) async fn start(&mut self) -> Result<(), StoreError> {
         self.look().await?;
         if let Duty::Take(free) = self.leadership.duty(self.context.clock.now()) {
             self.take(free).await?;
@@ -99,8 +108,8 @@ impl Leader {
                 biased;
                 () = context.abort.cancelled() => return,
                 () = context.stop.cancelled() => break,
-                listed = self.listing.answer() => {
-                    if self.listed(listed) {
+                Some(answer) = self.answers.next(), if !self.answers.is_empty() => {
+                    if self.listed(answer) {
                         next = context.clock.now();
                     }
                 }
@@ -181,29 +190,45 @@ impl Leader {
         Ok(())
     }
 
-    fn listed(&mut self, (asked, result): (Timestamp, Result<ListedShards, SourceError>)) -> bool {
-        match result {
+    /// Takes in what a stream answered; true if there is something to do about it at once.
+    fn listed(&mut self, Answer { stream, asked, result }: Answer) -> bool {
+        let (context, now) = (&self.context, self.context.clock.now());
+        let sync = self.streams.get_mut(&stream.id).filter(|sync| Arc::ptr_eq(&sync.stream, &stream));
+        // One that was removed meanwhile, or is another by now.
+        let Some(sync) = sync else { return false };
+        let known = |listed| known_by(context, &stream.id, &listed).map(|()| listed).map_err(|error| error.to_string());
+        let hurry = match result.map_err(|error| error.to_string()).and_then(known) {
             Ok(listed) => {
-                self.take_in(listed, asked);
-                true
+                // Of many streams one is always listed, and there is not to be a cycle for each.
+                let hurry = !sync.listing.known || context.streams.only().is_some();
+                sync.listing.take_in(&stream.id, listed, asked, now + context.settings.timings.shard_sync);
+                hurry
             }
             Err(error) => {
-                self.listing.failed(self.context.clock.now(), &self.context, &error);
+                sync.listing.failed(now, context, &stream.id, &error);
                 false
             }
-        }
+        };
+        self.ask_for_listings(false);
+        hurry
     }
 
-    fn take_in(&mut self, listed: ListedShards, asked: Timestamp) {
-        self.listing.take_in(listed, asked, self.context.clock.now() + self.context.settings.timings.shard_sync);
+    /// Takes in the listing with which a worker starts.
+    pub(crate) fn take_in(&mut self, stream: &StreamId, listed: ListedShards, asked: Timestamp) {
+        let due = self.context.clock.now() + self.context.settings.timings.shard_sync;
+        self.follow_the_set();
+        if let Some(sync) = self.streams.get_mut(stream) {
+            sync.listing.take_in(stream, listed, asked, due);
+        }
     }
 
     /// What a leader was about to do is not to be done when this worker leads again: by then others may have done it, and
     /// more.
     fn forget_duties(&mut self) {
-        self.listing = Listing::default();
-        self.removable = Vec::new();
+        self.streams.clear();
+        self.answers.clear();
         self.context.metrics.unread((0, Duration::ZERO));
+        self.context.metrics.parked(0);
     }
 
     fn blind(&mut self, error: StoreError) {

@@ -11,6 +11,7 @@ use super::super::budget::ShardBudget;
 use super::super::context::Context;
 use super::super::lease_keeper::Parted;
 use super::super::shard_sync;
+use super::super::streams::Stream;
 use super::Tenancy;
 use crate::plan::holding::Farewell;
 use crate::plan::shard_end::ShardEnding;
@@ -70,13 +71,15 @@ pub(super) fn fetch(
 }
 
 /// Whether all parents are over.
-pub(super) fn check_parents(context: Arc<Context>, row: Arc<Lease>) -> BoxFuture<'static, IoDone> {
-    async move { IoDone::Parents(parents_finished(&context, &row).await) }.boxed()
+pub(super) fn check_parents(tenancy: Arc<Tenancy>) -> BoxFuture<'static, IoDone> {
+    async move { IoDone::Parents(parents_finished(&tenancy).await) }.boxed()
 }
 
 /// A parent is over if its row says so. One without a row was read long ago, or never will be; or its row is still to be
 /// made, by the finisher of its own parent. So it counts as over only if no row of its listed ancestors is open.
-async fn parents_finished(context: &Context, row: &Lease) -> Result<bool, String> {
+async fn parents_finished(tenancy: &Tenancy) -> Result<bool, String> {
+    let Tenancy { context, stream, shared, .. } = tenancy;
+    let row = &*shared.row();
     let mut level = Vec::new();
     for parent in &row.parents {
         match standing(context, row, parent).await? {
@@ -88,7 +91,7 @@ async fn parents_finished(context: &Context, row: &Lease) -> Result<bool, String
     if level.is_empty() {
         return Ok(true);
     }
-    let listed = context.source.list_shards(&context.settings.stream).await.map_err(|error| error.to_string())?;
+    let listed = stream.source.list_shards(&stream.id).await.map_err(|error| error.to_string())?;
     let listed: BTreeMap<&ShardId, &Shard> = listed.shards.iter().map(|shard| (&shard.id, shard)).collect();
     let mut seen: BTreeSet<ShardId> = level.iter().cloned().collect();
     while let Some(id) = level.pop() {
@@ -125,10 +128,11 @@ async fn standing(context: &Context, row: &Lease, shard: &ShardId) -> Result<Sta
 }
 
 /// Looks for the closed shard in a fresh listing.
-pub(super) fn prove_end(context: Arc<Context>, shard: ShardRef) -> BoxFuture<'static, IoDone> {
+pub(super) fn prove_end(tenancy: Arc<Tenancy>) -> BoxFuture<'static, IoDone> {
     async move {
-        let proof = match context.source.list_shards(shard.stream()).await {
-            Ok(listed) => Ok(proof_in(&listed.shards, &shard)),
+        let Stream { id, source, .. } = &*tenancy.stream;
+        let proof = match source.list_shards(id).await {
+            Ok(listed) => Ok(proof_in(&listed.shards, tenancy.shard())),
             Err(error) => Err(error.to_string()),
         };
         IoDone::Proof(proof)

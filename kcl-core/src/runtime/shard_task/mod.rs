@@ -14,12 +14,13 @@ use super::context::Context;
 use super::events::{LeaseReleasedReason, ShardTenure, WorkerEvent};
 use super::lease_keeper::{LeaseKeeper, Parted};
 use super::orders::{Heard, Order};
+use super::streams::Stream;
 use super::tenure::SharedTenure;
 use super::watch::ShardWatch;
 use crate::metric_definitions::ShardMetrics;
 use crate::ports::LeaseLostReason;
 use crate::shard::machine::{Finish, StopReason};
-use crate::types::ShardRef;
+use crate::types::{ShardId, ShardRef};
 pub(crate) use run::machine_settings;
 use run::{RunEnd, ShardRun};
 
@@ -28,6 +29,7 @@ pub(crate) struct Tenancy {
     context: Arc<Context>,
     keeper: LeaseKeeper,
     shared: Arc<SharedTenure>,
+    stream: Arc<Stream>,
     watch: Arc<ShardWatch>,
 }
 
@@ -59,9 +61,15 @@ pub(crate) struct TaskEnd {
 }
 
 impl ShardTask {
-    pub(crate) fn new(context: Arc<Context>, keeper: LeaseKeeper, shared: Arc<SharedTenure>, shard: ShardRef) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        keeper: LeaseKeeper,
+        shared: Arc<SharedTenure>,
+        stream: Arc<Stream>,
+        shard: ShardId,
+    ) -> Self {
         let tenure = Arc::new(ShardTenure {
-            shard,
+            shard: ShardRef::new(stream.id.clone(), shard),
             lease: shared.tenure.lease.clone(),
             worker: context.worker.clone(),
             epoch: shared.tenure.epoch,
@@ -69,7 +77,7 @@ impl ShardTask {
         });
         let metrics = ShardMetrics::new(&context.labels(&tenure.shard));
         let watch = ShardWatch::new(tenure, Arc::clone(&shared), metrics);
-        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, watch }) }
+        ShardTask { tenancy: Arc::new(Tenancy { context, keeper, shared, stream, watch }) }
     }
 
     /// Tells the world that the tenure began, runs it to its end, and tells how it ended.
@@ -131,6 +139,7 @@ impl ShardTask {
             Finish::Ended => released(LeaseReleasedReason::ShardEnd),
             Finish::Released(StopReason::Shutdown) => released(LeaseReleasedReason::Shutdown),
             Finish::Released(StopReason::HandOver) => released(LeaseReleasedReason::HandOver),
+            Finish::Released(StopReason::Unwanted) => released(LeaseReleasedReason::Unwanted),
             Finish::Released(StopReason::Stuck | StopReason::Restart) => released(LeaseReleasedReason::Stuck),
             Finish::Lost => {
                 let reason = lost.unwrap_or(LeaseLostReason::Taken);

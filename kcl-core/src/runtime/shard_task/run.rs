@@ -105,7 +105,7 @@ impl ShardRun {
     }
 
     async fn drive(&mut self) -> Finish {
-        let Tenancy { context, keeper, shared, watch } = &*self.tenancy;
+        let Tenancy { context, keeper, shared, watch, .. } = &*self.tenancy;
         let mut user = UserCode::new(context, keeper, shared, &watch.tenure);
         loop {
             match self.poll_action() {

@@ -27,11 +27,11 @@ impl ShardRun {
             }
             Action::CheckParents => {
                 self.states(Wait::Parents);
-                self.io = Some(io::check_parents(Arc::clone(&self.context), self.tenancy.shared.row()));
+                self.io = Some(io::check_parents(Arc::clone(&self.tenancy)));
             }
             Action::ProveEnd => {
                 self.states(Wait::Proof);
-                self.io = Some(io::prove_end(Arc::clone(&self.context), self.tenancy.shard().clone()));
+                self.io = Some(io::prove_end(Arc::clone(&self.tenancy)));
             }
             Action::Progress { position, records, bytes } => self.progress(position, records, bytes),
             Action::Release => self.release(),
@@ -73,7 +73,7 @@ impl ShardRun {
         let row = self.tenancy.shared.row();
         let position = start_position(&self.tenancy.shared.checkpoint(), row.start, self.context.wall());
         tracing::debug!(?position, "shard opened");
-        (self.context.source.open(self.tenancy.shard(), position), self.context.budget.shard())
+        (self.tenancy.stream.source.open(self.tenancy.shard(), position), self.context.budget.shard())
     }
 
     fn progress(&mut self, position: RecordPosition, records: u64, bytes: u64) {

@@ -24,6 +24,8 @@ pub(crate) enum StopReason {
     Shutdown,
     /// A leader asked to hand it over.
     HandOver,
+    /// Its stream is not wanted any more.
+    Unwanted,
     /// It does not get on here.
     Stuck,
     /// Its task begins anew, in the same tenure. Gives way to every other reason.
