@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use integration_tests::sim::{self, Faults, Options, Report, Variant};
+use integration_tests::sim::{self, Faults, Options, Reader, Report, Variant};
 
 /// Runs whole fleets of real workers in virtual time, one per seed, and checks every promise at every step.
 ///
@@ -24,6 +24,9 @@ struct Arguments {
     /// How many shards the stream begins with; without it each seed says.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200))]
     shards: Option<u32>,
+    /// What reads the stream: `model`, or the library's `polling`, `fanout` or `auto`; without it each seed says.
+    #[arg(long)]
+    reader: Option<Reader>,
     /// Which kinds of faults may happen: `all`, `none`, or some, with commas between.
     #[arg(long, default_value = "all")]
     faults: Faults,
@@ -89,6 +92,7 @@ fn simulate(arguments: &Arguments, variant: Option<Variant>) -> io::Result<u64> 
     let options = Options {
         workers: arguments.workers,
         shards: arguments.shards,
+        reader: arguments.reader,
         faults: arguments.faults.clone(),
         variant,
         log: arguments.log.is_some(),
@@ -142,6 +146,9 @@ fn replay(seed: u64, options: &Options) -> String {
     }
     if let Some(shards) = options.shards {
         command += &format!(" --shards {shards}");
+    }
+    if let Some(reader) = options.reader {
+        command += &format!(" --reader {}", reader.name());
     }
     if let Some(variant) = options.variant {
         command += &format!(" --break {variant}");

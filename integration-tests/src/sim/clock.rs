@@ -96,6 +96,11 @@ impl kcl_local::Clock for ServiceClock {
         let beginning = kcl_local::Timestamp::from_millis(BEGINNING.unsigned_abs());
         beginning.plus(self.0.now())
     }
+
+    fn sleep_until(&self, deadline: kcl_local::Timestamp) -> kcl_local::Sleep {
+        let left = deadline.since(kcl_local::Clock::now(self));
+        Box::pin(self.0.sleep(left))
+    }
 }
 
 impl fmt::Debug for ServiceClock {

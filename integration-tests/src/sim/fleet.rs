@@ -69,8 +69,8 @@ impl Fleet {
         let reads = (scenario.reads.clone(), random());
         let stream = Stream::new(&timeline, &recorder, (scenario.shards, scenario.batch), reads)?;
         let handlers = Handlers::new(&timeline, &recorder, scenario.habits.clone(), random());
-        let variant = options.variant;
-        let world = World { executor, recorder, fabric, stream, handlers, variant, ended: Arc::default() };
+        let (reader, variant) = (scenario.reader, options.variant);
+        let world = World { executor, recorder, fabric, stream, handlers, reader, variant, ended: Arc::default() };
         let mut fleet = Fleet {
             timeline,
             world,

@@ -6,7 +6,7 @@
 //! | `timeline`, `executor`, `clock` | true time, tasks in an order of chance, machines whose clocks drift and jump |
 //! | `fault`, `scenario`, `script` | what can go wrong, and what a seed makes of it |
 //! | `link`, `fabric`, `table`, `store` | the way to the table: what becomes of a call, and what it changed |
-//! | `stream`, `source` | the stream and its writers, and the way there |
+//! | `stream`, `source`, `wire` | the stream and its writers, what reads it, and the way there |
 //! | `handler`, `process` | user code, and a worker from its build to its end |
 //! | `observation`, `recorder`, `trace`, `checker` | what can be seen of all that, and which promise it breaks |
 //! | `broken` | protocols that are broken on purpose, to see that it shows |
@@ -35,10 +35,12 @@ mod stream;
 pub(crate) mod table;
 pub(crate) mod timeline;
 mod trace;
+mod wire;
 
 pub use broken::Variant;
 pub use checker::Violation;
 pub use fault::{Fault, Faults};
+pub use scenario::Reader;
 
 use fleet::Fleet;
 use scenario::Scenario;
@@ -51,6 +53,8 @@ pub struct Options {
     pub workers: Option<u32>,
     /// How many shards the stream begins with; absent: the seed says.
     pub shards: Option<u32>,
+    /// What reads the stream; absent: the seed says.
+    pub reader: Option<Reader>,
     /// The faults of which a seed chooses some.
     pub faults: Faults,
     /// How to break the protocol; absent: it is sound.
@@ -76,6 +80,9 @@ pub struct Report {
 /// If the simulation itself is broken.
 #[must_use]
 pub fn run(seed: u64, options: &Options) -> Report {
+    trace::listen();
+    // What the SDK draws, it draws from this.
+    fastrand::seed(seed);
     let scenario = Scenario::draw(seed, options);
     let mut fleet = Fleet::new(seed, scenario, options).expect("a stream of so many shards can be made");
     let recorder = fleet.world.recorder.clone();

@@ -38,8 +38,9 @@ impl Fleet {
     /// After the faults: every shard is read again in time, and everything is in order some time later.
     fn recover(&mut self) -> Result<(), Violation> {
         let (begun, failover) = (self.timeline.now(), self.scenario.failover);
-        self.wait_for(begun + read_again(failover), "P4, every shard is read again", |checker, _| checker.unread())?;
-        self.settle(begun + read_again(failover) + settled_after(failover))
+        let again = begun + read_again(failover) + self.scenario.reader.patience();
+        self.wait_for(again, "P4, every shard is read again", |checker, _| checker.unread())?;
+        self.settle(again + settled_after(failover))
     }
 
     fn settle(&mut self, until: At) -> Result<(), Violation> {

@@ -14,9 +14,11 @@ use super::fabric::Fabric;
 use super::handler::{Factory, Handlers};
 use super::observation::{Observation, shard_of};
 use super::recorder::Recorder;
+use super::scenario::Reader;
 use super::source::SimSource;
 use super::store::SimStore;
 use super::stream::{STREAM, Stream};
+use super::wire;
 
 /// What all processes of a fleet are made of.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) fabric: Arc<Fabric>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) handlers: Arc<Handlers>,
+    /// What reads the stream.
+    pub(crate) reader: Reader,
     /// How the protocol is broken, if it is.
     pub(crate) variant: Option<Variant>,
     /// Processes that have ended, for whoever drives the run.
@@ -69,12 +73,13 @@ impl World {
 
     async fn run(&self, own: Own) -> Outcome {
         let Own { process, worker, machine, seed, failover, settings, stop } = own;
+        let library = wire::source(self.reader, &self.stream, (process, &machine));
         let store = SimStore { fabric: Arc::clone(&self.fabric), process };
         let builder = Worker::builder(settings.or(Settings::new("simulation", STREAM)).worker_id(&worker));
         let worker = WorkerId::new(worker).expect("the names of a run are in order");
         let worker = Kit { store, machine, worker, failover }
             .equip(self.variant, builder)
-            .source(SimSource { stream: Arc::clone(&self.stream), process })
+            .source(SimSource { stream: Arc::clone(&self.stream), process, library })
             .spawner(ProcessSpawner { executor: self.executor.clone(), process })
             .seed(seed)
             .processor(Factory { handlers: Arc::clone(&self.handlers), process })

@@ -1,5 +1,6 @@
 //! What a seed means: how large the fleet is, what can go wrong, how often, and when.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::Options;
@@ -30,11 +31,69 @@ pub(crate) struct Scenario {
     /// The time between two writes to the stream.
     pub(crate) write_every: Duration,
     pub(crate) checkpoint_interval: Option<Duration>,
+    /// What reads the stream.
+    pub(crate) reader: Reader,
     /// When the faults end.
     pub(crate) calm_at: At,
     /// What happens until then, in order.
     pub(crate) script: Vec<(At, Step)>,
 }
+
+/// What reads the stream: the reader of the simulation, which talks to the model itself, or one of the library's over an SDK
+/// client and a connection that breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Asks the model as a reader that polls would.
+    Model,
+    /// The library's reader that polls.
+    Polling,
+    /// The one that subscribes.
+    FanOut,
+    /// The one that subscribes where it can.
+    Auto,
+}
+
+impl Reader {
+    /// All of them.
+    pub const ALL: [Reader; 4] = [Reader::Model, Reader::Polling, Reader::FanOut, Reader::Auto];
+
+    /// Its name on a command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reader::Model => "model",
+            Reader::Polling => "polling",
+            Reader::FanOut => "fanout",
+            Reader::Auto => "auto",
+        }
+    }
+
+    /// How long after the last fault it may still wait before it tries again.
+    pub(crate) fn patience(self) -> Duration {
+        match self {
+            Reader::Model => Duration::ZERO,
+            // The longest delay between calls, and the rule of five seconds.
+            Reader::Polling | Reader::FanOut | Reader::Auto => Duration::from_secs(36),
+        }
+    }
+}
+
+impl FromStr for Reader {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Reader::ALL.into_iter().find(|reader| reader.name() == text);
+        found.ok_or_else(|| format!("{text:?} is no reader: say one of {}", Reader::ALL.map(Reader::name).join(", ")))
+    }
+}
+
+/// Of which one is drawn. Those of the library take more of a real processor's time, those that poll most.
+const READERS: [Reader; 16] = {
+    let mut readers = [Reader::Model; 16];
+    (readers[0], readers[1], readers[2], readers[3]) = (Reader::FanOut, Reader::FanOut, Reader::FanOut, Reader::Auto);
+    readers[4] = Reader::Polling;
+    readers
+};
 
 impl Scenario {
     /// The scenario of a seed.
@@ -59,11 +118,15 @@ impl Scenario {
             batch,
             write_every: Duration::from_millis(every),
             checkpoint_interval: random.bool().then(|| failover.mul_f64(0.05 + random.f64())),
+            reader: Reader::Model,
             faults,
             calm_at,
             script: Vec::new(),
         };
         scenario.script = script::write(random, &scenario);
+        // Drawn last: what is drawn before stays what it was.
+        let drawn = READERS[random.usize(..READERS.len())];
+        scenario.reader = options.reader.unwrap_or(drawn);
         scenario
     }
 }

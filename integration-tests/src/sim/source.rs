@@ -1,10 +1,12 @@
-//! The stream source of one process, over the model.
+//! The stream source of one process: a reader over the model itself, or the readers of the library over `wire`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kcl_core::kinesis::KinesisSource;
 use kcl_core::ports::{Fetched, ListedShards, ReadError, ShardReader, SourceError, StreamSource};
 use kcl_core::types::{
     BytePermit, ChildShard, HashRange, Position, RecordBatch, RecordEntry, SequenceNumber, Shard, ShardEnd, ShardId,
@@ -21,6 +23,8 @@ use super::timeline::At;
 pub(crate) struct SimSource {
     pub(crate) stream: Arc<Stream>,
     pub(crate) process: ProcessId,
+    /// What opens shards instead of the model.
+    pub(crate) library: Option<KinesisSource>,
 }
 
 /// At the tip a reader asks this often.
@@ -44,7 +48,18 @@ impl StreamSource for SimSource {
         Ok(ListedShards::new(shards, Some(service_time)))
     }
 
+    async fn prepare(&self, stream: &StreamId) -> Result<(), SourceError> {
+        match &self.library {
+            Some(library) => library.prepare(stream).await,
+            None => Ok(()),
+        }
+    }
+
     fn open(&self, shard: &ShardRef, position: Position) -> Box<dyn ShardReader> {
+        if let Some(library) = &self.library {
+            let (inner, shard) = (library.open(shard, position), shard.clone());
+            return Box::new(Watched { inner, stream: Arc::clone(&self.stream), process: self.process, shard });
+        }
         let (stream, process) = (Arc::clone(&self.stream), self.process);
         Box::new(Reader { stream, process, shard: shard.clone(), position, iterator: None, not_before: At::ZERO })
     }
@@ -53,6 +68,46 @@ impl StreamSource for SimSource {
 impl fmt::Debug for SimSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SimSource({})", self.process)
+    }
+}
+
+/// A reader of the library, whose answers are told to the checker.
+struct Watched {
+    inner: Box<dyn ShardReader>,
+    stream: Arc<Stream>,
+    process: ProcessId,
+    shard: ShardRef,
+}
+
+#[async_trait]
+impl ShardReader for Watched {
+    async fn ready(&mut self) {
+        self.inner.ready().await;
+    }
+
+    fn demand(&self) -> usize {
+        self.inner.demand()
+    }
+
+    async fn next(&mut self, permit: BytePermit) -> Result<Fetched, ReadError> {
+        let shard = observation::shard_of(self.shard.id().as_str());
+        if let Some(shard) = shard
+            && self.stream.hung(shard).await
+        {
+            return Err(ReadError::Unavailable("there was no answer for long (simulated)".into()));
+        }
+        let fetched = self.inner.next(permit).await?;
+        // Without lag nothing was said of the shard, as while a subscription is opened again.
+        if let Some(shard) = shard
+            && (fetched.lag.is_some() || fetched.end.is_some())
+        {
+            self.stream.recorder().observe(Observation::Fetched { process: self.process, shard });
+        }
+        Ok(fetched)
+    }
+
+    async fn rest(&mut self) -> Infallible {
+        self.inner.rest().await
     }
 }
 

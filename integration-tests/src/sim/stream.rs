@@ -39,6 +39,8 @@ struct State {
     batch: usize,
     /// Reads of this shard have no answer until then.
     hangs: Option<(Shard, At)>,
+    /// Nothing goes wrong any more.
+    calm: bool,
 }
 
 /// How often reads go wrong.
@@ -61,6 +63,17 @@ pub(crate) enum ReadFate {
     FalseEnd,
 }
 
+/// How an open subscription comes to an early end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// As if it were over.
+    End,
+    /// The connection breaks.
+    Reset,
+    /// Nothing comes any more.
+    Stall,
+}
+
 impl Stream {
     pub(crate) fn new(
         timeline: &Timeline,
@@ -72,7 +85,7 @@ impl Stream {
         let kinesis = LocalKinesis::with_settings(Settings::default(), clock);
         kinesis.create_stream(STREAM, shards)?;
         let (written, known) = (vec![0; KEYS as usize], std::collections::BTreeMap::new());
-        let state = State { random, rates, down_until: At::ZERO, written, known, batch, hangs: None };
+        let state = State { random, rates, down_until: At::ZERO, written, known, batch, hangs: None, calm: false };
         let stream =
             Stream { kinesis, timeline: timeline.clone(), recorder: recorder.clone(), state: Mutex::new(state) };
         stream.tell_shards()?;
@@ -171,6 +184,7 @@ impl Stream {
     pub(crate) fn calm(&self) {
         let state = &mut *self.state();
         (state.rates, state.down_until, state.hangs) = (ReadRates::default(), At::ZERO, None);
+        state.calm = true;
     }
 
     /// Fails all reads for a while.
@@ -240,6 +254,30 @@ impl Stream {
             at -= rate;
         }
         ReadFate::Fine
+    }
+
+    /// After how many frames a subscription that is opened now breaks, and how; nothing if it does not.
+    pub(crate) fn breaks(&self) -> Option<(usize, Break)> {
+        let state = &mut *self.state();
+        let ReadRates { error, expired, empty, false_end, .. } = state.rates;
+        // As often as polling meets something, but for a subscription with the frames of many polls.
+        let rate = (2.0 * (error + expired + empty + false_end)).min(0.8);
+        let breaks = rate > 0.0 && state.random.f64() < rate;
+        breaks.then(|| {
+            let how = [Break::End, Break::Reset, Break::Stall][state.random.usize(..3)];
+            (state.random.usize(..12), how)
+        })
+    }
+
+    /// Whether all reads fail at the moment.
+    pub(crate) fn is_down(&self) -> bool {
+        let now = self.timeline.now();
+        now < self.state().down_until
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.state().calm
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

@@ -25,13 +25,18 @@ struct Run {
     recorder: Recorder,
 }
 
+/// Listens from now on, whether anything is noted or not: the SDK draws a number for each of its spans where nobody listens,
+/// and what is drawn after that would depend on whether a log is written.
+pub(crate) fn listen() {
+    // Fails from the second time on, and where somebody else listens.
+    let _installed_before = tracing::subscriber::set_global_default(ByThread);
+}
+
 /// While it lives, log lines of this thread are noted. Where another subscriber was installed before, that one has them.
 pub(crate) struct Trace(());
 
 impl Trace {
     pub(crate) fn begin(executor: Executor, recorder: Recorder) -> Self {
-        // Fails from the second time on, and where somebody else listens.
-        let _installed_before = tracing::subscriber::set_global_default(ByThread);
         RUN.set(Some(Run { executor, recorder }));
         Trace(())
     }
@@ -51,7 +56,9 @@ impl Subscriber for ByThread {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::DEBUG && metadata.is_event() && RUN.with_borrow(Option::is_some)
+        // What the SDK tells of its calls the way to the stream tells shorter; and some of it only once in a process.
+        let ours = metadata.target().starts_with("kcl_core");
+        ours && *metadata.level() <= Level::DEBUG && metadata.is_event() && RUN.with_borrow(Option::is_some)
     }
 
     /// Spans repeat what the lines' fields and the process say.
