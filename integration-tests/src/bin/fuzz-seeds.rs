@@ -68,8 +68,10 @@ fn run(arguments: &Arguments) -> io::Result<u64> {
         let seeds = if arguments.inputs.is_empty() { Some(arguments.seeds.clone()) } else { None };
         for seed in seeds.into_iter().flatten() {
             inputs += 1;
-            if !holds(target, &chance.of_seed(seed)) {
+            let input = chance.of_seed(seed);
+            if !holds(target, &input) {
                 failures += 1;
+                writeln!(out, "{}", input.escape_ascii())?;
                 writeln!(
                     out,
                     "{target}, seed {seed}\n  again: cargo run --bin fuzz-seeds -- --target {target} --seeds {seed}"

@@ -79,6 +79,9 @@ async fn comes_back(table: &Table, store: &DynamoDbStore, mut lease: Lease) {
     let Ok(Some(Ok(again))) = again else { panic!("{lease:?} is written as {}: {again:?}", table.shown()) };
     // A row that is written anew says what it is.
     lease.typed = again.typed;
+    // Measured by somebody, and written with as many digits as anybody needs.
+    assert_eq!(again.throughput.is_some(), lease.throughput.is_some(), "written as {}", table.shown());
+    lease.throughput = again.throughput;
     assert_eq!(again, lease, "written as {}", table.shown());
 }
 

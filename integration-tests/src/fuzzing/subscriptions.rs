@@ -52,6 +52,10 @@ fn read(pieces: Vec<Bytes>, bytes: usize) -> Vec<Expected> {
 /// next subscription, although this service sends it again.
 fn holds(records: &[Expected], events: &[Option<Known>]) {
     let Some(events) = events.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else { return };
+    // An event that says nothing ends the subscription, lest it pass for the end of the shard.
+    if events.iter().any(|event| event.records.is_empty() && event.continuation.is_none()) {
+        return;
+    }
     let all: Vec<_> = events.iter().flat_map(|event| event.records.clone()).collect();
     if !follow_each_other(&events) {
         assert!(records.iter().all(|record| all.contains(record)), "{records:?} came of {all:?}");

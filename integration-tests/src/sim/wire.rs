@@ -93,7 +93,7 @@ impl HttpConnector for Calling {
             let stream = &way.stream;
             // The SDK gives a call up whose request nobody reads for some seconds.
             let body = std::mem::replace(request.body_mut(), SdkBody::taken()).collect().await;
-            let body = body.map_err(|error| ConnectorError::user(error.into()))?;
+            let body = body.map_err(ConnectorError::user)?;
             *request.body_mut() = SdkBody::from(body.to_bytes());
             stream.timeline.sleep(stream.delay()).await;
             let answer = way.answer(&operation, request, &inner).await;
