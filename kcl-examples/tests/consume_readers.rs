@@ -69,14 +69,19 @@ fn servers_behind_tls_are_trusted_by_file_for_every_reader_and_the_table() {
         produce.env("AWS_CA_BUNDLE", "/does/not/exist");
         assert_eq!(run(produce, &lines).code, Some(0));
 
-        let mut command = with_credentials(services.consume("orders-app", &["--output", "counts", "--reader", reader]));
-        command.env("AWS_CA_BUNDLE", authority.file());
-        let mut consume = Running::start(command);
-        until(&mut consume, 50);
-        services.put(50..80);
-        until(&mut consume, 80);
-        consume.signal("TERM");
-        assert_eq!(consume.wait().0.code(), Some(0), "{reader}");
+        // By the variable; and by the flag, which comes first. The second worker goes on where the first one ended.
+        let ways =
+            [(&[][..], authority.file(), 50..80, 80), (&["--ca-file", authority.file()][..], "/gone", 80..110, 30)];
+        for (flags, variable, put, total) in ways {
+            let flags = [&["--output", "counts", "--reader", reader], flags].concat();
+            let mut command = with_credentials(services.consume("orders-app", &flags));
+            command.env("AWS_CA_BUNDLE", variable);
+            let mut consume = Running::start(command);
+            services.put(put);
+            until(&mut consume, total);
+            consume.signal("TERM");
+            assert_eq!(consume.wait().0.code(), Some(0), "{reader} {flags:?}");
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use aws_sdk_kinesis::config::SharedHttpClient;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use clap::Args;
@@ -52,9 +54,14 @@ fn trusting(pem: Vec<u8>) -> anyhow::Result<Trusting> {
     // First, since it says what is wrong with a file.
     let subscriptions = FanOutConnections::new(&TrustAnchors::Pem(pem.clone()), clock, spawner)?;
     let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(pem)).build()?;
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .tls_context(context)
-        .build_https();
+    // As the SDK's default client, but for the certificates: proxies are those of the environment.
+    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context.clone()).build()
+    });
     Ok(Trusting { http, subscriptions })
 }
