@@ -155,20 +155,18 @@ impl WorkerMetrics {
     }
 }
 
-/// The handles of one shard, kept for the length of a tenure: looking one up costs more than using it.
+/// What is counted for a shard without a handle.
+const RARE: [&str; 6] = [DELIVERY_FAILURES, FETCH_FAILURES, SLOW_WAITS, OUTSIDE_SHARD, CORRUPT_AGGREGATES, DATA_LOSSES];
+
+/// The handles of one shard that are used often, kept for the length of a tenure: looking one up costs more than using it.
+/// What is rarely counted is looked up by its labels.
 pub(crate) struct ShardMetrics {
     pub(crate) records: Counter,
     pub(crate) record_bytes: Counter,
     pub(crate) deliveries: Counter,
-    pub(crate) delivery_failures: Counter,
     pub(crate) handler_time: Histogram,
     pub(crate) lag: Gauge,
-    pub(crate) fetch_failures: Counter,
     pub(crate) stalled: Gauge,
-    pub(crate) slow_waits: Counter,
-    pub(crate) outside_shard: Counter,
-    pub(crate) corrupt_aggregates: Counter,
-    pub(crate) data_losses: Counter,
 }
 
 /// Which shard of which worker a metric is about.
@@ -184,7 +182,12 @@ impl ShardLabels {
         ])
     }
 
-    /// Counts a restart, which is rare enough to look up its counter.
+    /// Counts what is too rare for a handle of its own.
+    pub(crate) fn count(&self, name: &'static str, by: u64) {
+        metrics::counter!(name, &self.0).increment(by);
+    }
+
+    /// Counts a restart.
     pub(crate) fn restarted(self, reason: &'static str) {
         let [application, stream, shard, worker] = self.0;
         let labels = [application, stream, shard, worker, ("reason", reason.to_owned())];
@@ -194,19 +197,17 @@ impl ShardLabels {
 
 impl ShardMetrics {
     pub(crate) fn new(ShardLabels(labels): &ShardLabels) -> Self {
+        for name in RARE {
+            // There from the start, at 0.
+            drop(metrics::counter!(name, labels));
+        }
         ShardMetrics {
             records: metrics::counter!(RECORDS, labels),
             record_bytes: metrics::counter!(RECORD_BYTES, labels),
             deliveries: metrics::counter!(DELIVERIES, labels),
-            delivery_failures: metrics::counter!(DELIVERY_FAILURES, labels),
             handler_time: metrics::histogram!(HANDLER_TIME, labels),
             lag: metrics::gauge!(LAG, labels),
-            fetch_failures: metrics::counter!(FETCH_FAILURES, labels),
             stalled: metrics::gauge!(STALLED, labels),
-            slow_waits: metrics::counter!(SLOW_WAITS, labels),
-            outside_shard: metrics::counter!(OUTSIDE_SHARD, labels),
-            corrupt_aggregates: metrics::counter!(CORRUPT_AGGREGATES, labels),
-            data_losses: metrics::counter!(DATA_LOSSES, labels),
         }
     }
 }

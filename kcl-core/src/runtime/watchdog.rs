@@ -11,6 +11,7 @@ use super::events::WorkerEvent;
 use super::lease_keeper::LeaseKeeper;
 use super::scan::{RowReporter, scan};
 use super::watch::ShardWatch;
+use crate::metric_definitions::SLOW_WAITS;
 use crate::plan::fleet_view::FleetView;
 use crate::plan::holding::Farewell;
 use crate::shard::machine::StopReason;
@@ -80,7 +81,7 @@ impl Watchdog {
             Some(Step::TellSlow { wait, since }) => {
                 let (what, waited) = (wait.as_str(), now.since(since));
                 tracing::warn!(lease_key = %watch.tenure.lease, what, ?waited, "a shard waits for long");
-                watch.metrics.slow_waits.increment(1);
+                self.context.labels(&watch.tenure.shard).count(SLOW_WAITS, 1);
                 self.context.send(&watch.tenure, |tenure| WorkerEvent::ShardSlow { tenure, what, waited });
             }
             Some(Step::Restart { reason, in_a_row }) => self.restart(watch, reason, in_a_row),

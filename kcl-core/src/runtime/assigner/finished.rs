@@ -39,29 +39,34 @@ impl FinishedTasks {
 /// Tells that a task has finished, also if it is dropped.
 #[derive(Debug)]
 pub(super) struct TellFinished {
-    tasks: Arc<FinishedTasks>,
+    /// Until it was told.
+    tasks: Option<Arc<FinishedTasks>>,
     key: LeaseKey,
-    end: Option<TaskEnd>,
 }
 
 impl TellFinished {
     pub(super) fn new(tasks: &Arc<FinishedTasks>, key: LeaseKey) -> Self {
-        TellFinished { tasks: Arc::clone(tasks), key, end: None }
+        TellFinished { tasks: Some(Arc::clone(tasks)), key }
     }
 
     /// It finished, or panicked with these words.
     pub(super) fn tell(mut self, outcome: Result<TaskEnd, String>) {
-        match outcome {
-            Ok(end) => self.end = Some(end),
-            Err(panic) => {
-                tracing::error!(lease_key = %self.key, panic, "the task of a shard ended in a defect");
-            }
+        let defect = |panic: &String| {
+            tracing::error!(lease_key = %self.key, panic, "the task of a shard ended in a defect");
+        };
+        let end = outcome.inspect_err(defect).ok();
+        self.put(end);
+    }
+
+    fn put(&mut self, end: Option<TaskEnd>) {
+        if let Some(tasks) = self.tasks.take() {
+            tasks.put((self.key.clone(), end));
         }
     }
 }
 
 impl Drop for TellFinished {
     fn drop(&mut self) {
-        self.tasks.put((self.key.clone(), self.end.take()));
+        self.put(None);
     }
 }

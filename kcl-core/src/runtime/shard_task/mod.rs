@@ -38,6 +38,11 @@ impl Tenancy {
         &self.watch.tenure.shard
     }
 
+    /// Counts something rare.
+    fn count(&self, name: &'static str, by: u64) {
+        self.context.labels(self.shard()).count(name, by);
+    }
+
     /// What the task is told next; the end of the worker beats everything else.
     fn poll_order(&self, heard: Heard, wake: &mut Wake<'_>) -> Poll<Order> {
         let order = self.shared.orders.poll(heard, wake);

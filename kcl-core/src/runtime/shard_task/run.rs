@@ -1,6 +1,6 @@
 //! Drives one [`ShardMachine`]: one event in, one call. What to do is the machine's business.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::super::lease_keeper::Parted;
 use super::super::orders::Heard;
 use super::Tenancy;
 use super::io::{FarewellDone, IoDone};
+use crate::metric_definitions::DELIVERY_FAILURES;
 use crate::ports::{LeaseLostReason, ShardReader};
 use crate::settings::EffectiveSettings;
 use crate::shard::machine::{Action, Finish, MachineSettings, Processed, ShardMachine, Start};
@@ -110,25 +111,26 @@ impl ShardRun {
         loop {
             match self.poll_action() {
                 Some(Action::Finished(finish)) => return finish,
-                Some(Action::Initialize) => self.run_callback(Box::pin(user.initialize()), Self::initialized).await,
+                Some(Action::Initialize) => Box::pin(self.run_callback(user.initialize(), Self::initialized)).await,
                 Some(Action::Deliver { batch, attempt }) => {
                     self.tenancy.watch.metrics.deliveries.increment(1);
                     let started = self.context.clock.now();
-                    let process = Box::pin(user.process(batch, attempt, self.cancelled()));
-                    self.run_callback(process, |task, processed| task.processed(processed, started)).await;
+                    let process = user.process(batch, attempt, self.cancelled());
+                    Box::pin(self.run_callback(process, |run, processed| run.processed(processed, started))).await;
                 }
                 Some(Action::CallShardEnded { attempt }) => {
-                    let call = Box::pin(user.shard_ended(attempt, self.cancelled()));
-                    self.run_callback(call, Self::shard_end_told).await;
+                    let call = user.shard_ended(attempt, self.cancelled());
+                    Box::pin(self.run_callback(call, Self::shard_end_told)).await;
                 }
                 Some(Action::CallShutdownRequested { deadline }) => {
                     // The call that flushes at the end must not find itself cancelled.
                     let fresh = self.cancelled.insert(CancellationToken::new()).clone();
-                    self.run_callback(Box::pin(user.shutdown_requested(deadline, fresh)), Self::shutdown_told).await;
+                    let call = user.shutdown_requested(deadline, fresh);
+                    Box::pin(self.run_callback(call, Self::shutdown_told)).await;
                 }
                 Some(Action::CallLeaseLost) => {
                     let reason = self.lost.unwrap_or(LeaseLostReason::Taken);
-                    self.run_callback(Box::pin(user.lease_lost(reason)), Self::loss_told).await;
+                    Box::pin(self.run_callback(user.lease_lost(reason), Self::loss_told)).await;
                 }
                 Some(other) => self.perform(other),
                 None => self.wait().await,
@@ -156,9 +158,9 @@ impl ShardRun {
     }
 
     /// Runs user code while everything else goes on. It is dropped when the machine says so.
-    async fn run_callback<T>(&mut self, callback: Pin<Box<impl Future<Output = T>>>, done: impl FnOnce(&mut Self, T)) {
+    async fn run_callback<T>(&mut self, callback: impl Future<Output = T>, done: impl FnOnce(&mut Self, T)) {
         self.tenancy.watch.handler(Some(self.context.clock.now()));
-        let output = self.poll_callback(callback).await;
+        let output = self.poll_callback(pin!(callback)).await;
         self.tenancy.watch.handler(None);
         match output {
             Some(output) => done(self, output),
@@ -167,7 +169,7 @@ impl ShardRun {
     }
 
     /// `None` if the machine wanted it dropped.
-    async fn poll_callback<T>(&mut self, mut callback: Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+    async fn poll_callback<T>(&mut self, mut callback: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         loop {
             while let Some(action) = self.poll_action() {
                 if let Action::CancelCallback = action {
@@ -198,7 +200,7 @@ impl ShardRun {
         match &processed {
             Processed::Completed | Processed::CutShort { .. } => {}
             Processed::Failed { error, .. } | Processed::Panicked { message: error } => {
-                self.tenancy.watch.metrics.delivery_failures.increment(1);
+                self.tenancy.count(DELIVERY_FAILURES, 1);
                 tracing::warn!(error, "processing failed; the records are delivered again");
             }
         }

@@ -12,6 +12,7 @@ use super::super::events::WorkerEvent;
 use super::super::orders::{Heard, Order};
 use super::io::{self, FarewellDone, IoDone};
 use super::run::{ShardRun, Unflushed};
+use crate::metric_definitions::{CORRUPT_AGGREGATES, DATA_LOSSES, FETCH_FAILURES, OUTSIDE_SHARD};
 use crate::ports::{DataLoss, LeaseLostReason, ShardReader};
 use crate::shard::machine::{Action, Report, StopReason};
 use crate::shard::watchdog::Wait;
@@ -109,11 +110,11 @@ impl ShardRun {
             }
             Report::OutsideShard { records } => {
                 tracing::debug!(records, "user records of aggregates belong to another shard and are left out");
-                self.tenancy.watch.metrics.outside_shard.increment(records);
+                self.tenancy.count(OUTSIDE_SHARD, records);
             }
             Report::CorruptDelivered { error } => {
                 tracing::warn!(error, "an aggregate that cannot be opened is delivered as it came");
-                self.tenancy.watch.metrics.corrupt_aggregates.increment(1);
+                self.tenancy.count(CORRUPT_AGGREGATES, 1);
                 self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::CorruptAggregate { tenure, error });
             }
         }
@@ -126,7 +127,7 @@ impl ShardRun {
             next = %loss.next,
             "the stream no longer keeps the record of the checkpoint; what came between it and the next one is lost"
         );
-        self.tenancy.watch.metrics.data_losses.increment(1);
+        self.tenancy.count(DATA_LOSSES, 1);
         self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::DataLoss { tenure, loss });
     }
 
@@ -237,7 +238,7 @@ impl ShardRun {
                         self.machine.handle_fetched(fetched.batch, fetched.end, now);
                     }
                     Err(error) => {
-                        self.tenancy.watch.metrics.fetch_failures.increment(1);
+                        self.tenancy.count(FETCH_FAILURES, 1);
                         tracing::debug!(%error, "fetch failed; it is tried again");
                         self.machine.handle_fetch_failed(error.to_string(), now, random);
                     }
