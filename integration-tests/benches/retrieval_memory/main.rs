@@ -30,6 +30,7 @@ use kcl_core::memory::MemoryStore;
 use kcl_core::ports::{StreamSource, SystemClock};
 use kcl_core::settings::{PollingSettings, ReaderKind};
 use kcl_core::types::{BytePermit, Position, ShardRef};
+use tokio::sync::oneshot;
 
 use canned::{Canned, EmptyAnswers, Load, STREAM};
 use report::{Budget, Report};
@@ -42,6 +43,9 @@ static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 const CASE: &str = "--case";
 /// As rarely as a worker may be told to poll, so that most shards are idle at any time.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// How often, and how many times, the heap is looked at while all shards are idle.
+const LOOK: Duration = Duration::from_millis(20);
+const LOOKS: usize = 200;
 const NOTHING: Load = Load { answers: 0, records: 0, bytes: 0 };
 
 fn main() -> ExitCode {
@@ -94,23 +98,38 @@ fn one_case(reader: &str, side: &str, shards: u32) -> f64 {
     bytes as f64 / f64::from(shards)
 }
 
-/// The least that lives on the heap within some seconds, in which nothing but idling goes on.
-async fn idle(canned: &Canned, reads: u64) -> usize {
-    while canned.reads() < reads {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// Told once so many reads from now on have arrived.
+fn reads(canned: &Canned, count: u64) -> oneshot::Receiver<()> {
+    let (told, read) = oneshot::channel();
+    canned.after_reads(count, move || {
+        let _nobody_waits = told.send(());
+    });
+    read
+}
+
+/// The least that lives on the heap once all were `read`, while nothing but idling goes on. Some shard is read at any time, so
+/// the heap is looked at again and again.
+async fn idle(read: oneshot::Receiver<()>) -> usize {
+    read.await.unwrap();
+    let mut looks = tokio::time::interval(LOOK);
     let mut least = usize::MAX;
-    for _ in 0..200 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    for _ in 0..LOOKS {
+        looks.tick().await;
         least = least.min(HEAP.allocated());
     }
     least
 }
 
-/// What was given up is gone a moment later.
-async fn given_up() -> usize {
-    tokio::time::sleep(Duration::from_secs(1)).await;
+/// What still lives when no task is left but so many.
+async fn given_up(tasks: usize) -> usize {
+    while alive() > tasks {
+        tokio::task::yield_now().await;
+    }
     HEAP.allocated()
+}
+
+fn alive() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
 async fn framework(canned: &Canned, shards: u32, reader: ReaderKind) -> usize {
@@ -121,13 +140,14 @@ async fn framework(canned: &Canned, shards: u32, reader: ReaderKind) -> usize {
         tally.add(1, record.data().len() as u64);
         std::future::ready(Ok(()))
     });
+    let times = if reader == ReaderKind::Polling { 2 } else { 1 };
+    let (others, read) = (alive(), reads(canned, times * u64::from(shards)));
     let mut handle = builder.build().unwrap().start().await.unwrap();
-    let reads = if reader == ReaderKind::Polling { 2 } else { 1 };
-    let idle = idle(canned, reads * u64::from(shards)).await;
+    let idle = idle(read).await;
     handle.abort();
     drop(handle.wait().await);
     drop(handle);
-    let left = given_up().await;
+    let left = given_up(others).await;
     drop(store);
     idle - left
 }
@@ -138,14 +158,15 @@ async fn plain<F: Future<Output = ()> + Send + 'static>(
     task: impl Fn(aws_sdk_kinesis::Client, u32) -> F,
 ) -> usize {
     let client = canned.client();
+    let (others, read) = (alive(), reads(canned, u64::from(shards)));
     let mut tasks = tokio::task::JoinSet::new();
     for shard in 0..shards {
         tasks.spawn(task(client.clone(), shard));
         tokio::task::yield_now().await;
     }
-    let idle = idle(canned, u64::from(shards)).await;
+    let idle = idle(read).await;
     drop(tasks);
-    idle - given_up().await
+    idle - given_up(others).await
 }
 
 fn polling_source(canned: &Canned) -> KinesisSource {

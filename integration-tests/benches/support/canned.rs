@@ -63,7 +63,8 @@ pub(crate) enum EmptyAnswers {
 #[derive(Default)]
 struct Watch {
     calls: u64,
-    first: Option<Box<dyn FnOnce() + Send>>,
+    /// What is to be done once so many have arrived.
+    marks: BTreeMap<u64, Box<dyn FnOnce() + Send>>,
 }
 
 impl Canned {
@@ -91,7 +92,14 @@ impl Canned {
 
     /// Calls this when the first read, or subscription, from now on arrives.
     pub(crate) fn when_read(&self, first: impl FnOnce() + Send + 'static) {
-        self.on_read.lock().unwrap().first = Some(Box::new(first));
+        self.after_reads(1, first);
+    }
+
+    /// Calls this when so many reads, or subscriptions, from now on have arrived.
+    pub(crate) fn after_reads(&self, reads: u64, then: impl FnOnce() + Send + 'static) {
+        let mut watch = self.on_read.lock().unwrap();
+        let mark = watch.calls + reads;
+        watch.marks.insert(mark, Box::new(then));
     }
 
     /// How many reads, or subscriptions, there were.
@@ -102,8 +110,9 @@ impl Canned {
     fn read(&self) {
         let mut watch = self.on_read.lock().unwrap();
         watch.calls += 1;
-        if let Some(first) = watch.first.take() {
-            first();
+        let calls = watch.calls;
+        if let Some(then) = watch.marks.remove(&calls) {
+            then();
         }
     }
 
