@@ -21,5 +21,6 @@ mod connections;
 mod consumers;
 mod faults;
 mod going_away;
+mod silence;
 mod subscribing;
 mod workers;

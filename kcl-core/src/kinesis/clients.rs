@@ -9,6 +9,7 @@ use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{FrameworkMetadata, HttpClient};
 
 use super::codec::{Codec, SdkCodec};
+use super::silence::LeaveSilent;
 
 /// Three clients of one account and region: one for control calls (`ListShards`, `GetShardIterator`, registered consumers),
 /// which the SDK repeats when they fail, and one each for `GetRecords` and `SubscribeToShard`, whose repetition the reader
@@ -36,6 +37,7 @@ impl KinesisClients {
     /// - Time-outs of an attempt and of a whole call, where the client has none: 30 s for `GetRecords` (10 MB take 16 s at
     ///   5 Mbit/s), 5 s and 20 s for control calls. A client that sets or disables them itself keeps its choice. None of
     ///   them bounds a subscription: the reader does.
+    /// - A connection on which a call had no answer in time takes no further calls.
     /// - The user agent names this library.
     ///
     /// # Panics
@@ -95,7 +97,8 @@ fn derive(client: &Client, purpose: &'static str, retry: RetryConfig, attempt: D
         .retry_config(retry)
         // A custom partition owns its quota; one made by name shares it with every partition of that name in the process.
         .retry_partition(RetryPartition::custom(purpose).build())
-        .timeout_config(timeouts.build());
+        .timeout_config(timeouts.build())
+        .interceptor(LeaveSilent);
     if let Ok(library) = FrameworkMetadata::new("kcl-rust", Some(env!("CARGO_PKG_VERSION"))) {
         builder = builder.framework_metadata(library);
     }

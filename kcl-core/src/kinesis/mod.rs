@@ -34,6 +34,7 @@ mod limits;
 mod list;
 mod origin;
 mod polling;
+mod silence;
 mod sizes;
 #[cfg(test)]
 mod tests;
