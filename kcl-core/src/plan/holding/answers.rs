@@ -115,7 +115,8 @@ impl Holding {
         let late = sent.since(self.renewal_due) > self.rules.timings.renewal / 8;
         let failed = std::mem::take(&mut self.failures) > 0;
         let spread = if late || failed { random % 512 } else { 0 };
-        self.renewal_due = sent + self.rules.timings.renewal.mul_f64(1.0 - spread as f64 / 1024.0);
+        let period = self.rhythm.period(self.rules.timings.renewal, sent);
+        self.renewal_due = sent + period.mul_f64(1.0 - spread as f64 / 1024.0);
         self.next = if self.farewell.is_some() { sent } else { self.renewal_due };
         // Short intervals count from any write, so that records which trickle in do not double the writes. Longer ones count
         // from what was stored: from a renewal that carried nothing they would never be over.

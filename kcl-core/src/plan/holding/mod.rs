@@ -1,6 +1,7 @@
 //! One held lease: which write is due, what an answer means, and until when this worker may act as holder.
 
 mod answers;
+mod rhythm;
 mod throughput;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::types::{
     Checkpoint, Epoch, FencingToken, Lease, LeaseKey, Moment, RecordPosition, StepResult, StoreError, Tenure,
     TransactionStep, WorkerId, WriteOutcome,
 };
+use rhythm::Rhythm;
 use throughput::Average;
 
 /// Why a tenure is over.
@@ -139,6 +141,7 @@ pub(crate) struct Holding {
     checkpoint_after: Moment,
     /// Somebody waits for the completed position to be stored.
     flush: bool,
+    rhythm: Rhythm,
     farewell: Option<Box<Farewell>>,
     /// A row was read that shows more than is known here: the next write is due as soon as it may be sent, and its answer
     /// tells.
@@ -165,6 +168,7 @@ impl Holding {
             carried: Average::new(row.throughput, sent),
             checkpoint_after: sent + rules.checkpoint_interval.min(next.since(sent)),
             flush: false,
+            rhythm: Rhythm::default(),
             farewell: None,
             look: false,
             row: Arc::new(row),
@@ -209,6 +213,9 @@ impl Holding {
     pub(crate) fn flush(&mut self, now: Moment) -> bool {
         if self.unstored().is_none() {
             return false;
+        }
+        if !self.flush {
+            self.rhythm.asked(now);
         }
         self.flush = true;
         self.next = self.next.min(now);
