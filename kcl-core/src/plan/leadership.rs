@@ -109,6 +109,8 @@ pub(crate) struct Leadership {
     own: Option<String>,
     /// This process has taken the lock, and no planning cycle was seen to complete since.
     fruitless: bool,
+    /// When the table was last looked at, if that showed no other worker of ours that lives.
+    alone: Option<Moment>,
 }
 
 /// However long the table is away, so many unanswered writes are remembered. The latest count.
@@ -129,7 +131,13 @@ impl Leadership {
             unanswered: Vec::new(),
             own: None,
             fruitless: false,
+            alone: None,
         }
+    }
+
+    /// Takes in whom a look at the table showed: with nobody else there, nobody is left a turn.
+    pub(crate) fn sees(&mut self, fleet: &FleetView, now: Moment) {
+        self.alone = standby(fleet, &self.me, now, self.timings.expiry).is_none().then_some(now);
     }
 
     /// Whether this worker leads at this moment. Asked again before every write that only a leader makes.
@@ -213,7 +221,7 @@ impl Leadership {
         if row.owner == self.me && !row.released && self.own.as_ref() != Some(&row.version) {
             return Some(Free::Inherited);
         }
-        let (reason, from) = self.free_from(seen);
+        let (reason, from) = self.free_from(seen, now);
         (now >= from).then_some(reason)
     }
 
@@ -221,9 +229,12 @@ impl Leadership {
     /// A worker whose own lock ran out, or that had it and completed no cycle, leaves all others theirs: it would take the
     /// lock again and again, and do nothing. Of those that failed whoever did so last waits longest: otherwise one whose
     /// planner is stuck could always be quicker than one that was only unlucky.
-    fn free_from(&self, seen: &Seen) -> (Free, Moment) {
+    fn free_from(&self, seen: &Seen, now: Moment) -> (Free, Moment) {
         let row = &seen.row;
-        let turn = if self.own.as_ref() == Some(&row.version) {
+        // Whose looks at the table hang knows nothing of others.
+        let turn = if self.alone.is_some_and(|at| now.since(at) <= self.timings.failover / 2) {
+            self.grace
+        } else if self.own.as_ref() == Some(&row.version) {
             self.timings.lock + self.grace
         } else if self.fruitless {
             self.timings.lock / 2 + self.grace
@@ -260,7 +271,7 @@ impl Leadership {
         let next = now + period;
         match &self.look {
             // The standby does not let a free lock lie until its next round.
-            Look::Row(seen) if self.free_from(seen).1 > now => next.min(self.free_from(seen).1),
+            Look::Row(seen) if self.free_from(seen, now).1 > now => next.min(self.free_from(seen, now).1),
             _ => next,
         }
     }

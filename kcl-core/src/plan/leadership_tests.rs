@@ -137,6 +137,17 @@ fn a_restarted_worker_takes_its_own_lock_at_once_but_not_the_one_it_let_run_out(
 }
 
 #[test]
+fn a_worker_that_is_alone_leaves_nobody_a_turn() {
+    let mut a = leader("a", at(100));
+    let row = LeaderRow { cycle: Some(0), ..ours("a", "v1", 0) };
+    a.observe(Some(row), at(111));
+    assert_ne!(a.duty(at(116)), Duty::Take(Free::Silent), "others first");
+    a.sees(&FleetView::default(), at(116));
+    assert_eq!(a.duty(at(116)), Duty::Take(Free::Silent), "there are no others");
+    assert_ne!(a.duty(at(122)), Duty::Take(Free::Silent), "as far as it knew six seconds ago");
+}
+
+#[test]
 fn a_worker_that_led_without_a_cycle_leaves_others_their_turn_until_one_completes() {
     let mut a = leader("a", at(100));
     a.observe(Some(ours("b", "w1", 0)), at(115));
