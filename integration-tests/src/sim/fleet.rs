@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use kcl_core::memory::MemoryStore;
+use kcl_core::types::LeaseKey;
 use kcl_core::{Settings, WorkerError};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ pub(crate) struct Fleet {
     troubled: Option<ProcessId>,
     /// The process whose scans hang, or did.
     pub(super) hung: Option<ProcessId>,
+    /// The row that was last deleted by hand, and when.
+    deleted: Option<(LeaseKey, At)>,
 }
 
 pub(super) struct Process {
@@ -84,6 +87,7 @@ impl Fleet {
             writing: true,
             troubled: None,
             hung: None,
+            deleted: None,
             scenario,
         };
         for (at, step) in fleet.scenario.script.clone() {
@@ -239,11 +243,21 @@ impl Fleet {
         self.processes.iter().find(|(_, process)| name(process.worker) == leader).map(|(id, _)| *id)
     }
 
+    /// One at a time: of two rows that are missing, one may be all that told of the other; and what made the last one again
+    /// may come a second time, late.
     fn delete_row(&mut self) {
+        let now = self.timeline.now();
+        let heals =
+            |(key, at): &(LeaseKey, At)| !self.world.fabric.table.has(key) || now < *at + 3 * self.scenario.failover;
+        if self.deleted.as_ref().is_some_and(heals) {
+            return;
+        }
         let Some(holder) = self.a_holder().filter(|process| !self.processes[process].paused) else { return };
         let held = self.world.fabric.table.held_by(&name(self.processes[&holder].worker));
         if !held.is_empty() {
-            self.world.fabric.table.delete(&held[self.random.usize(..held.len())]);
+            let key = held[self.random.usize(..held.len())].clone();
+            self.world.fabric.table.delete(&key);
+            self.deleted = Some((key, now));
         }
     }
 

@@ -97,19 +97,20 @@ impl Table {
         self.store.rows().into_iter().filter_map(holder).collect()
     }
 
-    /// The open leases that this worker holds, without those for which a child waits: nothing but the row tells the child
-    /// that its parent is open.
+    /// The open leases that this worker holds.
     pub(crate) fn held_by(&self, worker: &str) -> Vec<LeaseKey> {
-        let lease = |row| match row {
-            Row::Lease(lease) => Some(*lease),
+        let held = |row| match row {
+            Row::Lease(lease) if !lease.is_ended() => {
+                lease.holder().is_some_and(|holder| holder.as_str() == worker).then_some(lease.key)
+            }
             _ => None,
         };
-        let leases: Vec<Lease> = self.store.rows().into_iter().filter_map(lease).collect();
-        let is_waited_for = |key: &LeaseKey| {
-            leases.iter().any(|child| child.parents.iter().any(|parent| child.sibling_key(parent) == *key))
-        };
-        let held = leases.iter().filter(|lease| lease.holder().is_some_and(|holder| holder.as_str() == worker));
-        held.filter(|lease| !lease.is_ended() && !is_waited_for(&lease.key)).map(|lease| lease.key.clone()).collect()
+        self.store.rows().into_iter().filter_map(held).collect()
+    }
+
+    /// Whether there is such a row.
+    pub(crate) fn has(&self, key: &LeaseKey) -> bool {
+        self.store.lease(key).is_some()
     }
 
     /// Somebody deletes a row by hand.

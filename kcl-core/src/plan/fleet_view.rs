@@ -54,6 +54,8 @@ pub(crate) struct FleetView {
     pub(crate) workers: BTreeMap<WorkerId, ObservedWorker>,
     /// Counts scans; what was not in the last one is gone.
     round: u64,
+    /// Leases seen before the last restart, until the scan that follows it.
+    stale: Vec<Lease>,
 }
 
 impl FleetView {
@@ -66,7 +68,16 @@ impl FleetView {
         let gone: Vec<LeaseKey> =
             self.leases.iter().filter(|(_, lease)| lease.round != round).map(|(key, _)| key.clone()).collect();
         self.workers.retain(|_, worker| worker.round == round);
-        gone.iter().filter_map(|key| self.leases.remove(key)).map(|seen| seen.lease).collect()
+        let gone = gone.iter().filter_map(|key| self.leases.remove(key)).map(|seen| seen.lease).collect::<Vec<_>>();
+        let stale = std::mem::take(&mut self.stale).into_iter().filter(|lease| !self.leases.contains_key(&lease.key));
+        gone.into_iter().chain(stale).collect()
+    }
+
+    /// Forgets for how long anything has been as it is, and which workers live; not what the leases said, which the next
+    /// whole scan compares with what is there.
+    pub(crate) fn restart(&mut self) {
+        self.workers.clear();
+        self.stale = std::mem::take(&mut self.leases).into_values().map(|seen| seen.lease).collect();
     }
 
     /// Takes in rows that were read by `now`, of a scan that broke off or one by one. Nothing is forgotten: what was not
@@ -89,6 +100,11 @@ impl FleetView {
                 Row::Leader(_) | Row::Other { .. } => {}
             }
         }
+    }
+
+    /// The highest counter of a lease.
+    pub(crate) fn highest_counter(&self) -> u64 {
+        self.leases.values().map(|seen| seen.lease.counter).max().unwrap_or(0)
     }
 
     /// What a plan is made from: of the leases, those that `counts` says. `seed` must be the same in the whole fleet.

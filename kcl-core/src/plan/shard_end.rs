@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use super::shard_sync::Children;
 use super::transition::LeaseWrite;
 use crate::types::{
     ChildShard, Epoch, Lease, LeaseKey, ShardId, StepResult, TRANSACTION_LIMIT, TransactionStep, WorkerId,
@@ -16,7 +17,8 @@ use crate::types::{
 /// What the end of a shard brings into being.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ShardEnding {
-    /// All children that the stream names.
+    /// The children that have rows once it is written. One that waits for another parent is not named by this one: so a row
+    /// that an ended parent names and that is missing was deleted.
     pub(crate) children: BTreeSet<ShardId>,
     /// The rows that are made.
     rows: Vec<Lease>,
@@ -25,15 +27,15 @@ pub(crate) struct ShardEnding {
 }
 
 impl ShardEnding {
-    /// The end of a shard with these children, of which some need rows; others wait for another parent of theirs. Also
-    /// yields the rows that have no room in the transaction, which a split or a merge never has: they are to be made before
-    /// it.
-    pub(crate) fn new(parent: &Lease, children: &[ChildShard], mut rows: Vec<Lease>) -> (Self, Vec<Lease>) {
+    /// The end of a shard with these children. Also yields the rows that have no room in the transaction, which a split or
+    /// a merge never has: they are to be made before it.
+    pub(crate) fn new(parent: &Lease, children: &[ChildShard], of: Children) -> (Self, Vec<Lease>) {
+        let Children { due: mut rows, there, waiting } = of;
         let fits = |rows: &[Lease]| 1 + rows.len() + others(parent, rows).len() <= TRANSACTION_LIMIT;
         let room = (0..=rows.len()).rev().find(|&count| fits(&rows[..count])).unwrap_or(0);
         let surplus = rows.split_off(room);
-        let existing = surplus.iter().map(|row| row.key.clone()).collect();
-        let children = children.iter().map(|child| child.id.clone()).collect();
+        let existing = surplus.iter().map(|row| row.key.clone()).chain(there).collect();
+        let children = children.iter().map(|child| &child.id).filter(|id| !waiting.contains(id)).cloned().collect();
         (ShardEnding { children, rows, existing }, surplus)
     }
 
@@ -99,7 +101,9 @@ impl ShardEnding {
         for (index, row) in rows.into_iter().enumerate() {
             if failed(1 + index) {
                 self.existing.push(row.key);
-            } else if !row.parents.iter().any(|id| missing.contains(&row.sibling_key(id))) {
+            } else if row.parents.iter().any(|id| missing.contains(&row.sibling_key(id))) {
+                self.children.retain(|child| row.sibling_key(child) != row.key);
+            } else {
                 self.rows.push(row);
             }
         }
@@ -129,12 +133,16 @@ mod tests {
         row
     }
 
+    fn due(rows: Vec<Lease>) -> Children {
+        Children { due: rows, ..Children::default() }
+    }
+
     fn ending(parent: &Lease, rows: Vec<Lease>) -> ShardEnding {
         let named: Vec<ChildShard> = rows
             .iter()
             .map(|row| ChildShard::new(row.shard_id().unwrap(), row.parents.iter().cloned().collect(), None))
             .collect();
-        let (ending, surplus) = ShardEnding::new(parent, &named, rows);
+        let (ending, surplus) = ShardEnding::new(parent, &named, due(rows));
         assert_eq!(surplus, []);
         ending
     }
@@ -188,6 +196,7 @@ mod tests {
         let mut merge = ending(&parent, vec![row(4, &[0, 3])]);
         assert!(merge.give_way(&parent, &[StepResult::Held, StepResult::Held, StepResult::Failed]));
         assert_eq!((text(&merge, &parent), merge.existing().len()), (vec!["end shardId-0".to_owned()], 0));
+        assert_eq!(merge.children.len(), 0, "it names only what has a row");
         assert!(!merge.give_way(&parent, &[StepResult::Held]), "nothing is in the way any more");
     }
 
@@ -195,7 +204,7 @@ mod tests {
     fn rows_beyond_the_limit_of_a_transaction_are_made_before_it() {
         let parent = row(0, &[]);
         let rows: Vec<Lease> = (1..=5).map(|index| row(index, &[0])).collect();
-        let (ending, surplus) = ShardEnding::new(&parent, &[], rows);
+        let (ending, surplus) = ShardEnding::new(&parent, &[], due(rows));
         assert_eq!((text(&ending, &parent).len(), surplus.len()), (4, 2));
         assert_eq!(ending.with_rows().count(), 5);
     }

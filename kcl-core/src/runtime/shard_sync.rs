@@ -6,9 +6,9 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::context::Context;
-use crate::plan::shard_sync::{Creation, children_of};
+use crate::plan::shard_sync::{Children, Creation, children_of};
 use crate::settings::InitialPosition;
-use crate::types::{ChildShard, CreateOutcome, Lease, ShardId, StoreError, Timestamp};
+use crate::types::{ChildShard, CreateOutcome, Lease, StoreError, Timestamp};
 
 /// How many creations are under way at a time.
 const CREATIONS: usize = 32;
@@ -31,13 +31,12 @@ pub(super) fn creation(
     }
 }
 
-/// The rows of the children that were named at the end of `parent`, as they are to be created, and the children that have
-/// to wait for another parent.
+/// What is to be done for the children that were named at the end of `parent`.
 pub(crate) async fn rows_of_children(
     context: &Context,
     parent: &Lease,
     children: &[ChildShard],
-) -> Result<(Vec<Lease>, Vec<ShardId>), StoreError> {
+) -> Result<Children, StoreError> {
     let mut others = BTreeMap::new();
     for other in children.iter().flat_map(|child| &child.parents) {
         let key = parent.sibling_key(other);

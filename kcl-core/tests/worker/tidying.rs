@@ -74,6 +74,33 @@ fn a_deleted_row_whose_holder_is_dead_is_made_again_where_it_was_last_seen() {
 }
 
 #[test]
+fn a_child_waits_for_a_parent_whose_row_was_deleted() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 2);
+        let wires = [(); 2].map(|()| Wire::new(&fleet.store, &clock, Duration::ZERO));
+        let _a = fleet.logging("a").store(wires[0].clone()).build().unwrap().start().await.unwrap();
+        let _b = fleet.logging("b").store(wires[1].clone()).build().unwrap().start().await.unwrap();
+        fleet.pass(10 * SECOND).await;
+        fleet.append(2, 2);
+        fleet.pass(10 * SECOND).await;
+        let parent = held_by(&fleet, "b", 2);
+        // The holder of one parent cannot end it yet; the finisher of the other one makes the child and holds it.
+        wires[1].cut();
+        fleet.source.reshard(&stream(), &[id(0), id(1)], &[(id(2), None)]);
+        fleet.source.append(&shard(2), "x");
+        fleet.pass(3 * SECOND).await;
+        assert!(fleet.store.lease(&key(2)).is_some_and(|lease| lease.owner.is_some()), "it waits");
+        assert!(fleet.store.remove_row(&name(parent)));
+        fleet.pass(Duration::from_millis(2_400)).await;
+        assert_eq!(fleet.log.numbers(&name(2)), [] as [u64; 0], "nothing says that the parent is over");
+        wires[1].mend();
+        fleet.pass(30 * SECOND).await;
+        assert_eq!(fleet.log.numbers(&name(2)), [1], "its holder has made the row again, and the shard is over now");
+    });
+}
+
+#[test]
 fn rows_of_shards_that_are_over_go_once_their_children_have_begun_and_nothing_is_read_again() {
     let clock = ManualClock::new();
     clock.run(async {

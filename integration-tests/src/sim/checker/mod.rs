@@ -85,6 +85,8 @@ struct ShardState {
     newest: Option<(Holder, Option<Ordinal>)>,
     /// The row was deleted since that tenure.
     token_is_gone: bool,
+    /// A row was deleted that may have been the only one to tell that this shard is over: who does not know may begin it anew.
+    proof_is_gone: bool,
     /// Deliveries under way.
     working: BTreeMap<Holder, Ordinal>,
     /// Tenures whose user code does not come to an end.
@@ -135,11 +137,12 @@ impl Checker {
             Observation::Deleted { key } => {
                 if let Some(shard) = shard_of(key.as_str()) {
                     self.shard(shard).forget_row();
+                    self.forget_proof(shard);
                 }
                 Ok(())
             }
             Observation::Confirmed { process, sent, key } => {
-                self.confirmed(*process, *sent, key);
+                self.confirmed(at, (*process, *sent), key);
                 Ok(())
             }
             Observation::Opened { shard, parents } => {
@@ -209,6 +212,25 @@ impl Checker {
 
     fn shard(&mut self, shard: Shard) -> &mut ShardState {
         self.shards.entry(shard).or_default()
+    }
+
+    /// What a shard came from and has no row any more was proven to be over by the shards that came from it.
+    fn forget_proof(&mut self, shard: Shard) {
+        self.ancestors(shard, |ancestor| ancestor.proof_is_gone |= ancestor.row.is_none());
+    }
+
+    /// The row was made again by who knew where it stood.
+    fn restore_proof(&mut self, shard: Shard) {
+        self.ancestors(shard, |ancestor| ancestor.proof_is_gone = false);
+    }
+
+    fn ancestors(&mut self, shard: Shard, visit: impl Fn(&mut ShardState)) {
+        let mut ancestors = self.shard(shard).parents.clone();
+        while let Some(ancestor) = ancestors.pop() {
+            let state = self.shard(ancestor);
+            visit(state);
+            ancestors.extend(state.parents.iter().copied());
+        }
     }
 
     /// Until when a tenure of a process that runs lasts by its own clock, at least.

@@ -1,7 +1,7 @@
 //! Who may write and who may deliver.
 
 use kcl_core::LeaseLostReason;
-use kcl_core::types::{Epoch, Lease, LeaseKey};
+use kcl_core::types::{Checkpoint, Epoch, FencingToken, Lease, LeaseKey};
 
 use super::{Checker, Life, ShardState, Tenure, Violation, after, holds, key_shard, row_text};
 use crate::sim::executor::ProcessId;
@@ -26,6 +26,9 @@ impl Checker {
         let worker = self.worker(process).to_owned();
         self.not_too_early(at, process, shard, (before, now))?;
         let state = self.shard(shard);
+        if before.is_none() && std::mem::take(&mut state.proof_is_gone) {
+            state.forget_row();
+        }
         if let Some(now) = now {
             may_store(state, (process, sent), shard, before, now)?;
             state.stored = state.stored.take().max(Some(now.checkpoint.clone()));
@@ -36,6 +39,11 @@ impl Checker {
         });
         if !kept {
             let begun = now.filter(|now| holds(now, &worker, now.epoch()) && now.checkpoint_owner.is_none());
+            // Of a row that was deleted and made anew a tenure may look like one of the row before.
+            let again = |row: &Lease, newest: &Holder| {
+                (newest.process, newest.epoch, newest.token) == (process, row.epoch(), FencingToken(row.counter))
+            };
+            state.newest.take_if(|(newest, _)| begun.is_some_and(|row| again(row, newest)));
             state.tenure = begun.map(|row| Tenure {
                 process,
                 epoch: row.epoch(),
@@ -46,6 +54,9 @@ impl Checker {
             });
         }
         state.row = now.cloned();
+        if before.is_none() && now.is_some_and(|now| now.checkpoint > Checkpoint::TrimHorizon) {
+            self.restore_proof(shard);
+        }
         match now {
             Some(now) => self.checkpointed(shard, &now.checkpoint),
             None => Ok(()),
@@ -121,12 +132,15 @@ impl Checker {
         }
     }
 
-    pub(super) fn confirmed(&mut self, process: ProcessId, sent: At, key: &LeaseKey) {
-        let running = self.processes.get(&process).is_some_and(|state| state.life == Life::Running);
+    /// A holder hears that a write was applied. Heard too late by its own clock it prolongs nothing: the tenure is over.
+    pub(super) fn confirmed(&mut self, at: At, (process, sent): (ProcessId, At), key: &LeaseKey) {
+        let running = self.processes.get(&process).filter(|state| state.life == Life::Running);
+        let term = running.map(|state| state.term);
         let Some(shard) = key_shard(key) else { return };
-        if running
+        if let Some(term) = term
             && let Some(tenure) = &mut self.shard(shard).tenure
             && tenure.process == process
+            && at < tenure.confirmed + term
         {
             tenure.confirmed = tenure.confirmed.max(sent);
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::plan::shard_sync::Children;
 use crate::types::{ChildShard, ShardId};
 
 fn me() -> WorkerId {
@@ -40,6 +41,7 @@ fn ending() -> (Lease, Holding) {
         })
         .into();
     let children = [1, 2].map(|index| ChildShard::new(id(index), vec![id(0)], None));
+    let rows = Children { due: rows, ..Children::default() };
     let (mut ending, _) = ShardEnding::new(&row, &children, rows);
     ending.own(&me(), 1);
     holding.bid_farewell(Farewell::ShardEnd(ending), millis(1_000));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::shard_sync::Children;
 use crate::types::{LeaseKey, SequenceNumber, WriteOutcome};
 
 fn worker(name: &str) -> WorkerId {
@@ -266,7 +267,7 @@ fn a_hand_off_that_begins_meanwhile_keeps_its_successor() {
 #[test]
 fn a_farewell_whose_answer_is_lost_is_recognised() {
     let to = worker("c");
-    let childless = ShardEnding::new(&begun().0, &[], Vec::new()).0;
+    let childless = ShardEnding::new(&begun().0, &[], Children::default()).0;
     let ended = (Farewell::ShardEnd(childless), None);
     for (farewell, successor) in [(Farewell::Release, None), (Farewell::HandOver { to }, Some("c")), ended] {
         let (mut row, mut holding) = begun();

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::without_row;
 use crate::plan::fleet_view::FleetView;
 use crate::types::{Lease, LeaseKey, Moment, Shard};
 
@@ -19,6 +20,8 @@ pub(crate) struct Absences {
     /// The streams that have had a lease while the table was watched.
     streams: BTreeSet<Option<String>>,
     gone: BTreeMap<LeaseKey, Gone>,
+    /// Rows that were never seen, but were there: an ended row names each as its child. Since when they are missed.
+    named: BTreeMap<LeaseKey, Moment>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,8 +52,21 @@ impl Absences {
                 self.streams.insert(lease.stream().map(str::to_owned));
             }
         }
-        self.gone.retain(|key, _| !fleet.leases.contains_key(key));
+        self.gone.retain(|key, gone| {
+            let is_over = gone.last.is_ended() && now.since(gone.since) > REMEMBERED;
+            !is_over && !fleet.leases.contains_key(key)
+        });
+        let named = self.streams.iter().flat_map(|stream| without_row(stream.as_deref(), fleet));
+        let since = |key: &LeaseKey| self.named.get(key).copied().unwrap_or(now);
+        self.named = named.map(|key| (key.clone(), since(&key))).collect();
         self.gone.extend(gone.into_iter().map(|last| (last.key.clone(), Gone { last, since: now })));
+    }
+
+    /// The table was not watched for a while: a holder has all its time again.
+    pub(crate) fn restart(&mut self, now: Moment) {
+        self.since = None;
+        self.named.clear();
+        self.gone.values_mut().for_each(|gone| gone.since = now);
     }
 
     /// Forgets rows of shards that their stream has forgotten: nobody will ask for them.
@@ -76,7 +92,10 @@ impl Absences {
     /// What to do about a row that should be there. `expiry`: how long a holder may take at most.
     pub(crate) fn judge(&self, missing: &Lease, expiry: Duration, now: Moment) -> Absence {
         let over = |since: Moment| now.since(since) > expiry;
-        match (self.gone.get(&missing.key), self.since) {
+        let named = self.named.get(&missing.key).copied();
+        // It was there longer than we watch, or came and went between two looks.
+        let since = self.since.max(named);
+        match (self.gone.get(&missing.key), since) {
             (Some(gone), _) if gone.last.is_ended() => Absence::Over,
             (Some(gone), _) if over(gone.since) => Absence::Restore(Box::new(gone.last.clone())),
             (Some(gone), _) => Absence::Wait(gone.since + expiry + INSTANT),
@@ -94,6 +113,9 @@ impl Absences {
         ours.map(|gone| gone.since + expiry + INSTANT).min()
     }
 }
+
+/// For how long it is remembered that a row had ended: far longer than the end of a shard and its cleaning are apart.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Just longer than the time itself.
 const INSTANT: Duration = Duration::from_millis(1);
@@ -156,6 +178,33 @@ mod tests {
         assert!(absences.next(None, EXPIRY).is_some_and(|next| next > at(161) && next < at(162)));
         let back = watched(&[(100, std::slice::from_ref(&row)), (150, &[]), (152, std::slice::from_ref(&row))]);
         assert_eq!(back.next(None, EXPIRY), None, "its holder has made it");
+    }
+
+    #[test]
+    fn a_row_that_an_ended_parent_names_was_there_and_is_left_to_its_holder() {
+        let mut parent = lease("shardId-0", Checkpoint::TrimHorizon);
+        let open = parent.clone();
+        parent.checkpoint = Checkpoint::ShardEnd;
+        parent.children.insert(ShardId::new("shardId-1").unwrap());
+        let absences = watched(&[(100, std::slice::from_ref(&open)), (150, std::slice::from_ref(&parent))]);
+        assert!(matches!(absences.judge(&missing("shardId-1"), EXPIRY, at(161)), Absence::Wait(_)));
+        assert_eq!(absences.judge(&missing("shardId-1"), EXPIRY, at(162)), Absence::Create);
+        assert_eq!(absences.judge(&missing("shardId-2"), EXPIRY, at(161)), Absence::Create, "nobody names it");
+    }
+
+    #[test]
+    fn after_a_gap_a_row_that_is_gone_is_known_and_its_holder_has_all_its_time() {
+        let row = lease("0", Checkpoint::Latest);
+        let mut view = FleetView::default();
+        let mut absences = Absences::default();
+        let gone = view.observe([Row::Lease(Box::new(row.clone()))], at(100));
+        absences.observe(gone, &view, at(100));
+        view.restart();
+        absences.restart(at(500));
+        let gone = view.observe([], at(500));
+        absences.observe(gone, &view, at(500));
+        assert!(matches!(absences.judge(&missing("0"), EXPIRY, at(511)), Absence::Wait(_)));
+        assert_eq!(absences.judge(&missing("0"), EXPIRY, at(512)), Absence::Restore(Box::new(row)));
     }
 
     #[test]

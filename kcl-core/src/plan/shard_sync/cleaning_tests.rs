@@ -92,7 +92,7 @@ proptest! {
                 _ => {}
             }
             let rows = rows_of(None, table.values());
-            let made = missing_leases(&stream, &rows, &creation(InitialPosition::TrimHorizon));
+            let made = missing_leases([], &stream, &rows, &creation(InitialPosition::TrimHorizon));
             let gone = removable(&stream, &rows);
             for lease in made {
                 prop_assert!(!ended.contains(&lease.shard_id().unwrap()), "{} is read again", lease.key);

@@ -87,31 +87,32 @@ enum Standing {
 /// A shard whose parents have all ended is due (a worker died before it made the row). A shard to which no row leads begins
 /// at the start: with TRIM_HORIZON or an instant its oldest listed ancestors do, open or closed; with LATEST only open ones.
 /// A shard from which another came that has begun is over and never due again: its row was cleaned away.
-pub(crate) fn missing_leases(shards: &[Shard], rows: &Rows<'_>, creation: &Creation) -> Vec<Lease> {
-    let mut sync = Sync::new(shards, rows, creation);
-    let due: Vec<&Shard> = shards.iter().filter(|shard| sync.standing(&shard.id) == Some(Standing::Due)).collect();
-    due.into_iter().map(|shard| sync.lease(shard)).collect()
-}
-
-/// As [`missing_leases`], without those that only seem to be missing because other rows are `vanished` that were there a moment
-/// ago: they prove still that the shards before them are over, and hold up those after them.
-pub(crate) fn missing_beside<'a>(
+///
+/// Rows that were there once and are `vanished` prove still that the shards before them are over, and hold up those after
+/// them. They are missing themselves, unless they had ended, or something that came from them has begun: then they ended
+/// without our seeing it, and were cleaned away.
+pub(crate) fn missing_leases<'a>(
     vanished: impl IntoIterator<Item = &'a Lease>,
     shards: &[Shard],
-    rows: &Rows<'_>,
+    rows: &Rows<'a>,
     creation: &Creation,
 ) -> Vec<Lease> {
     let vanished = rows_of(creation.stream.as_deref(), vanished);
-    let missing = missing_leases(shards, rows, creation);
-    if vanished.is_empty() || missing.is_empty() {
-        return missing;
-    }
     let mut before = vanished.clone();
     before.extend(rows.iter().map(|(shard, row)| (shard.clone(), *row)));
-    let then: BTreeSet<LeaseKey> =
-        missing_leases(shards, &before, creation).into_iter().map(|lease| lease.key).collect();
-    let is_gone = |lease: &Lease| lease.shard_id().is_ok_and(|shard| vanished.contains_key(&shard));
-    missing.into_iter().filter(|lease| is_gone(lease) || then.contains(&lease.key)).collect()
+    let mut sync = Sync::new(shards, &before, creation);
+    let mut is_missing = |shard: &Shard| match vanished.get(&shard.id) {
+        Some(gone) if !rows.contains_key(&shard.id) => !gone.is_ended() && !sync.over.contains(&shard.id),
+        _ => sync.standing(&shard.id) == Some(Standing::Due),
+    };
+    let missing: Vec<&Shard> = shards.iter().filter(|shard| is_missing(shard)).collect();
+    missing.into_iter().map(|shard| sync.lease(shard)).collect()
+}
+
+/// Whether these shards were processed to their end, as others prove that came from them.
+pub(crate) fn are_over(which: &BTreeSet<ShardId>, shards: &[Shard], rows: &Rows<'_>) -> bool {
+    let over = Over::of(shards, rows);
+    which.iter().all(|shard| over.contains(shard))
 }
 
 /// What nobody would ever read, although the stream takes records there: neither a lease that is open or due, nor one that
@@ -242,18 +243,28 @@ fn child_start(parents: &[&Lease]) -> (Checkpoint, Option<Timestamp>) {
     }
 }
 
-/// The rows to create for the children that were named at the end of `parent`, and the children that have to wait because
-/// another parent of theirs has no row yet: its finisher creates them.
+/// What the end of a shard has to do for its children.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Children {
+    /// The rows to create.
+    pub(crate) due: Vec<Lease>,
+    /// Those that another parent has named at its end: that made their rows.
+    pub(crate) there: Vec<LeaseKey>,
+    /// Those of which another parent has no row yet: its finisher creates them.
+    pub(crate) waiting: Vec<ShardId>,
+}
+
+/// What is to be done for the children that were named at the end of `parent`.
 ///
-/// Without that rule the child of a merge could be read while a grandparent on the other side still is.
+/// If none waited, the child of a merge could be read while a grandparent on the other side still is. And one that is there
+/// but has no row was deleted by hand: whoever made it again would not know that somebody holds it.
 pub(crate) fn children_of(
     parent: &Lease,
     children: &[ChildShard],
     others: &BTreeMap<LeaseKey, Lease>,
     creation: &Creation,
-) -> (Vec<Lease>, Vec<ShardId>) {
-    let mut due = Vec::new();
-    let mut waiting = Vec::new();
+) -> Children {
+    let mut result = Children::default();
     for child in children {
         let others: Vec<Option<&Lease>> = child
             .parents
@@ -263,7 +274,11 @@ pub(crate) fn children_of(
             .map(|key| others.get(&key))
             .collect();
         if others.iter().any(Option::is_none) {
-            waiting.push(child.id.clone());
+            result.waiting.push(child.id.clone());
+            continue;
+        }
+        if others.iter().flatten().any(|other| other.is_ended() && other.children.contains(&child.id)) {
+            result.there.push(parent.sibling_key(&child.id));
             continue;
         }
         let parents: Vec<&Lease> = others.into_iter().flatten().chain([parent]).collect();
@@ -271,9 +286,9 @@ pub(crate) fn children_of(
         let mut lease = creation.lease(&child.id, checkpoint, start);
         lease.parents = child.parents.iter().cloned().collect();
         lease.hash_range = child.hash_range;
-        due.push(lease);
+        result.due.push(lease);
     }
-    (due, waiting)
+    result
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn shards_of_several_streams_with_the_same_ids_do_not_mix() {
         [(orders, ["1:orders:7:2", "1:orders:7:3"].as_slice()), (clicks, &[]), (None, &["1", "2"])]
     {
         let creation = Creation { stream: stream.map(str::to_owned), ..creation(TRIM) };
-        let missing = missing_leases(&listing, &rows_of(stream, &table), &creation);
+        let missing = missing_leases([], &listing, &rows_of(stream, &table), &creation);
         assert_eq!(missing.iter().map(|lease| lease.key.as_str()).collect::<Vec<_>>(), expected);
         assert!(missing.iter().all(|lease| lease.stream() == stream && lease.shard_id().is_ok()));
     }
@@ -84,7 +84,7 @@ fn shards_of_several_streams_with_the_same_ids_do_not_mix() {
 fn missing(listing: &str, fixture: &str, start: InitialPosition) -> String {
     let rows = rows(fixture);
     let rows = rows_of(None, &rows);
-    let leases = missing_leases(&shards(listing), &rows, &creation(start));
+    let leases = missing_leases([], &shards(listing), &rows, &creation(start));
     leases.iter().map(|lease| format!("{} {}", lease.key, lease.checkpoint)).collect::<Vec<_>>().join(", ")
 }
 
@@ -132,12 +132,14 @@ fn a_row_that_vanished_proves_still_what_it_proved() {
     let beside = |gone: &str, listing: &str, left: &str| {
         let (gone, rows) = (rows(gone), rows(left));
         let rows = rows_of(None, &rows);
-        let leases = missing_beside(&gone, &shards(listing), &rows, &creation(TRIM));
+        let leases = missing_leases(&gone, &shards(listing), &rows, &creation(TRIM));
         leases.iter().map(|lease| lease.key.to_string()).collect::<Vec<_>>().join(", ")
     };
     let listing = "0 closed, 1 < 0, 2 < 0";
     assert_eq!(missing(listing, "2", TRIM), "0 TRIM_HORIZON", "as if nobody had ever read it");
-    assert_eq!(beside("1 begun", listing, "2"), "", "0 is over, and 1 below it: its holder makes it");
+    assert_eq!(beside("1 begun", listing, "2"), "1", "0 is over, although no row says so");
+    assert_eq!(beside("1", "0 closed, 1 < 0 closed, 2 < 1", "2 begun"), "", "1 ended, and was cleaned away unseen");
+    assert_eq!(beside("1 end", listing, "2"), "");
     assert_eq!(beside("1 begun", listing, "0 end, 2"), "1");
     assert_eq!(beside("0", listing, ""), "0", "what comes after it waits for it");
     assert_eq!(beside("0", "1 < 0, 2 < 0", ""), "", "also when it is not listed");
@@ -165,7 +167,7 @@ fn a_hole_is_what_no_lease_leads_to() {
 
 #[test]
 fn new_rows_carry_who_made_them_and_where_they_begin() {
-    let leases = missing_leases(&shards("0"), &BTreeMap::new(), &creation(LATEST));
+    let leases = missing_leases([], &shards("0"), &BTreeMap::new(), &creation(LATEST));
     let lease = &leases[0];
     assert_eq!((lease.start, lease.counter, lease.own_counter), (Some(Timestamp::from_millis(7)), 1_000, Some(1_000)));
     assert_eq!(lease.stream_created, Some(Timestamp::from_seconds(3)));
@@ -175,22 +177,33 @@ fn new_rows_carry_who_made_them_and_where_they_begin() {
 #[test]
 fn children_named_at_an_end_begin_at_their_oldest_record_or_where_the_parent_was_pinned() {
     let children = [ChildShard::new(id("1"), vec![id("0")], None), ChildShard::new(id("2"), vec![id("0")], None)];
-    let (due, waiting) = children_of(&rows("0")[0], &children, &BTreeMap::new(), &creation(TRIM));
+    let Children { due, there: _, waiting } = children_of(&rows("0")[0], &children, &BTreeMap::new(), &creation(TRIM));
     assert_eq!((due.len(), waiting.len()), (2, 0));
     assert!(due.iter().all(|lease| lease.checkpoint == Checkpoint::TrimHorizon && lease.start.is_none()));
-    let (due, _) = children_of(&rows("0 latest")[0], &children, &BTreeMap::new(), &creation(LATEST));
+    let Children { due, .. } = children_of(&rows("0 latest")[0], &children, &BTreeMap::new(), &creation(LATEST));
     assert!(due.iter().all(|l| l.checkpoint == Checkpoint::AtTimestamp && l.start == Some(Timestamp::from_millis(5))));
+}
+
+#[test]
+fn a_child_that_another_parent_named_at_its_end_is_not_made_again() {
+    let children = [ChildShard::new(id("2"), vec![id("0"), id("1")], None)];
+    let mut other = rows("1 end")[0].clone();
+    other.children.insert(id("2"));
+    let others = BTreeMap::from([(other.key.clone(), other)]);
+    let Children { due, there, waiting } = children_of(&rows("0")[0], &children, &others, &creation(TRIM));
+    assert_eq!((due.len(), there, waiting.len()), (0, vec![LeaseKey::of_shard(None, &id("2"))], 0));
 }
 
 #[test]
 fn the_child_of_a_merge_is_left_to_the_last_finisher() {
     let children = [ChildShard::new(id("2"), vec![id("0"), id("1")], None)];
     let parent = &rows("0")[0];
-    let (due, waiting) = children_of(parent, &children, &BTreeMap::new(), &creation(TRIM));
+    let Children { due, there: _, waiting } = children_of(parent, &children, &BTreeMap::new(), &creation(TRIM));
     assert_eq!((due.len(), waiting), (0, vec![id("2")]));
     let other = rows("1")[0].clone();
     let others = BTreeMap::from([(other.key.clone(), other)]);
-    let (due, waiting) = children_of(parent, &children, &others, &creation(TRIM));
+    let Children { due, there, waiting } = children_of(parent, &children, &others, &creation(TRIM));
+    assert_eq!(there, []);
     assert_eq!((due.len(), waiting.len()), (1, 0));
 }
 
@@ -212,7 +225,7 @@ proptest! {
         let shards = shards(&listing.join(","));
         let rows = rows(&fixture.join(","));
         let rows = rows_of(None, &rows);
-        let created = missing_leases(&shards, &rows, &creation(if latest { LATEST } else { TRIM }));
+        let created = missing_leases([], &shards, &rows, &creation(if latest { LATEST } else { TRIM }));
         for lease in &created {
             prop_assert!(!rows.contains_key(&lease.shard_id().unwrap()));
             for parent in &lease.parents {

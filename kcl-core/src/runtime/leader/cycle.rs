@@ -5,8 +5,6 @@ use futures_util::future::join_all;
 use super::{Leader, act};
 use crate::error::WorkerError;
 use crate::plan::assignment::{self, Plan, Planned, Step, StepAction};
-use crate::plan::fleet_view::FleetView;
-use crate::plan::shard_sync::absence::Absences;
 use crate::runtime::scan::scan;
 use crate::types::{Lease, Moment, Projection, Row, StoreError};
 
@@ -42,19 +40,20 @@ impl Leader {
 
     /// Looks at the whole table.
     ///
-    /// What was seen before a gap is forgotten: rows may have come, ended and gone meanwhile, and workers that were cut off
-    /// from the table as we were deserve their time to show life.
+    /// After a gap all times count anew: workers that were cut off from the table as we were deserve theirs to show life.
+    /// What rows said is kept: if one is gone now, nobody else may know where it stood.
     pub(super) async fn scan(&mut self) -> Result<(), StoreError> {
         let (rows, problems) = scan(&self.context, Projection::Planning).await?;
         let wanted = self.context.streams.wanted();
         let rows = self.rows.sift(rows, problems, &wanted);
         let now = self.context.clock.now();
         if self.seen_at.is_none_or(|at| now.since(at) > self.context.settings.timings.failover) {
-            self.fleet = FleetView::default();
-            self.absences = Absences::default();
+            self.fleet.restart();
+            self.absences.restart(now);
         }
         let gone = self.fleet.observe(rows, now);
         self.absences.observe(gone, &self.fleet, now);
+        self.leadership.sees(&self.fleet, now);
         self.note_parked(&wanted, now);
         self.seen_at = Some(now);
         Ok(())

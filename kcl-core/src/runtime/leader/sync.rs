@@ -1,5 +1,6 @@
 //! The leader's second half: leases for new shards, and none for those that are gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -14,7 +15,9 @@ use crate::plan::shard_sync::recreated::{Recreated, recreated};
 use crate::plan::shard_sync::{self, cleaning, rows_of};
 use crate::plan::transition;
 use crate::runtime::shard_sync::{create, creation};
-use crate::types::{Lease, Moment, Row, StoreError, StreamId, StreamIdentity, Timestamp, WorkerRow, WriteOutcome};
+use crate::types::{
+    Lease, LeaseKey, Moment, Row, StoreError, StreamId, StreamIdentity, Timestamp, WorkerRow, WriteOutcome,
+};
 
 impl Leader {
     /// Creates the leases that are missing, as far as that may be done already, and looks for what nobody would ever read.
@@ -40,11 +43,13 @@ impl Leader {
         if self.belongs_to_another_stream(id, stream, listed.stream_created) {
             return Ok(());
         }
-        let creation = creation(&self.context, (start, listed.at), stream, listed.stream_created);
+        let mut creation = creation(&self.context, (start, listed.at), stream, listed.stream_created);
+        // The clock that made a row of which nobody knows any more may have been ahead of ours.
+        creation.counter = creation.counter.max(self.fleet.highest_counter().saturating_add(1));
         let (missing, holes) = {
             let rows = rows_of(stream, self.fleet.leases.values().map(|seen| &seen.lease));
             let vanished = self.absences.vanished(stream);
-            let missing = shard_sync::missing_beside(vanished, &listed.shards, &rows, &creation);
+            let missing = shard_sync::missing_leases(vanished, &listed.shards, &rows, &creation);
             (missing, shard_sync::holes(&listed.shards, &rows, &creation))
         };
         self.report_holes(id, holes);
@@ -58,13 +63,19 @@ impl Leader {
             return Ok(());
         }
         self.absences.forget_unlisted(stream, &listed.shards);
-        let settled = shard_sync::without_row(stream, &self.fleet).collect();
+        let rows = rows_of(stream, self.fleet.leases.values().map(|seen| &seen.lease));
         // Which rows nobody needs any more.
-        let removable =
-            cleaning::removable(&listed.shards, &rows_of(stream, self.fleet.leases.values().map(|seen| &seen.lease)));
+        let removable = cleaning::removable(&listed.shards, &rows);
+        // Children without a row that are not over are asked about again soon: a parent of theirs has to end first, whose row
+        // was missing, too.
+        let settled: BTreeSet<LeaseKey> = shard_sync::without_row(stream, &self.fleet).collect();
+        let without = listed.shards.iter().map(|shard| &shard.id);
+        let without = without.filter(|shard| settled.contains(&LeaseKey::of_shard(stream, shard)));
+        let over = shard_sync::are_over(&without.cloned().collect(), &listed.shards, &rows);
+        let soon = (!over).then(|| now + self.context.settings.timings.expiry);
         if let Some(sync) = self.streams.get_mut(id) {
             (sync.listing.settled, sync.removable, sync.listing.fresh) = (settled, removable, None);
-            if let Some(at) = wait {
+            for at in wait.into_iter().chain(soon) {
                 sync.listing.due = sync.listing.due.min(at);
             }
         }
@@ -172,10 +183,10 @@ impl Leader {
     }
 
     /// Not before the row has stood still for a while: the worker that ended the shard may not have heard of it yet, and
-    /// must find its row.
+    /// must find its row; and a creation of that row that was sent before it was there may still be on its way.
     async fn remove_ended(&mut self) {
         let now = self.context.clock.now();
-        let rest = self.context.settings.timings.leaderless;
+        let rest = 2 * self.context.settings.timings.leaderless;
         let mut seen = Vec::new();
         for sync in self.streams.values_mut() {
             sync.removable.retain(|key| match self.fleet.leases.get(key) {

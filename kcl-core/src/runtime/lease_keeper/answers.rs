@@ -205,6 +205,7 @@ impl Keeper {
 
     fn forget(&mut self, key: &LeaseKey) -> Option<Box<Held>> {
         let held = self.tenures.remove(key)?;
+        self.ending.remove(key);
         self.wake.remove(&(held.scheduled, key.clone()));
         self.outbox.remove(key);
         Some(held)

@@ -48,6 +48,8 @@ pub(super) struct Keeper {
     pub(super) outbox: Outbox,
     pub(super) under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
     pub(super) beginning: BTreeMap<LeaseKey, Beginning>,
+    /// Shards whose end is under way, and the children whose tenures it is to begin.
+    pub(super) ending: BTreeMap<LeaseKey, Vec<LeaseKey>>,
 }
 
 /// The most lease writes under way: at 20 ms each enough for 20,000 leases at the default failover time.
@@ -70,6 +72,7 @@ impl Keeper {
             wake: BTreeSet::new(),
             under_way: FuturesUnordered::new(),
             beginning: BTreeMap::new(),
+            ending: BTreeMap::new(),
         }
     }
 
@@ -121,8 +124,13 @@ impl Keeper {
     }
 
     fn bid_farewell(&mut self, tenure: &Tenure, mut farewell: Farewell, reply: FarewellReply, now: Moment) {
+        if self.current(tenure).is_none() {
+            return;
+        }
         if let Farewell::ShardEnd(ending) = &mut farewell {
             ending.own(&self.context.worker, self.room_after(&tenure.lease));
+            let children = ending.begun(&self.context.worker).map(|row| row.key.clone()).collect();
+            self.ending.insert(tenure.lease.clone(), children);
         }
         let Some(held) = self.current(tenure) else { return };
         held.holding.bid_farewell(farewell, now);
@@ -157,6 +165,12 @@ impl Keeper {
         }
         if self.tenures.contains_key(&key) || self.beginning.contains_key(&key) {
             let _nobody_waits = reply.send(Err("it is held already".into()));
+            return;
+        }
+        // The row may be there before the answer to the write that made it: that answer begins the tenure. Begun here as
+        // well, and over before the answer comes, the shard would have two tenures, the older one last.
+        if self.ending.values().flatten().any(|child| *child == key) {
+            let _nobody_waits = reply.send(Err("the end of its parent is under way here".into()));
             return;
         }
         // Among claims and releases it goes in the order in which the time of each is over.

@@ -10,19 +10,21 @@ use futures_util::future::BoxFuture;
 use super::super::budget::ShardBudget;
 use super::super::context::Context;
 use super::super::lease_keeper::Parted;
+use super::super::scan::scan;
 use super::super::shard_sync;
 use super::super::streams::Stream;
 use super::Tenancy;
 use crate::plan::holding::Farewell;
 use crate::plan::shard_end::ShardEnding;
+use crate::plan::shard_sync::{are_over, rows_of};
 use crate::ports::{Fetched, LeaseLostReason, ReadError, ShardReader};
 use crate::shard::machine::Proof;
 use crate::shard::watchdog::Wait;
-use crate::types::{ChildShard, Lease, Shard, ShardId, ShardRef, StoreError};
+use crate::types::{Checkpoint, ChildShard, Lease, Projection, Row, Shard, ShardId, ShardRef, StoreError};
 
 /// What came of a question.
 pub(super) enum IoDone {
-    Parents(Result<bool, String>),
+    Parents(Result<Parents, String>),
     Fetched { reader: Box<dyn ShardReader>, budget: ShardBudget, result: Result<Fetched, ReadError> },
     Proof(Result<Proof, String>),
 }
@@ -35,6 +37,17 @@ impl IoDone {
             IoDone::Fetched { .. } | IoDone::Parents(_) | IoDone::Proof(_) => None,
         }
     }
+}
+
+/// How the parents of a shard stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parents {
+    /// All are over.
+    Over,
+    /// One is still read, or will be.
+    Open,
+    /// One that the stream lists has no row, although the shard has not begun.
+    Missing,
 }
 
 /// What came of ending the tenure.
@@ -72,27 +85,33 @@ pub(super) fn fetch(
 
 /// Whether all parents are over.
 pub(super) fn check_parents(tenancy: Arc<Tenancy>) -> BoxFuture<'static, IoDone> {
-    async move { IoDone::Parents(parents_finished(&tenancy).await) }.boxed()
+    async move { IoDone::Parents(parents(&tenancy).await) }.boxed()
 }
 
 /// A parent is over if its row says so. One without a row was read long ago, or never will be; or its row is still to be
 /// made, by the finisher of its own parent. So it counts as over only if no row of its listed ancestors is open.
-async fn parents_finished(tenancy: &Tenancy) -> Result<bool, String> {
+///
+/// Rows of parents stay until their children have begun. So where a child that has not begun, and does not begin in the
+/// middle of things, has a parent that the stream lists but the table does not, and nothing else that came from the parent
+/// has begun, somebody deleted the parent's row: perhaps its holder lives, and makes it again.
+async fn parents(tenancy: &Tenancy) -> Result<Parents, String> {
     let Tenancy { context, stream, shared, .. } = tenancy;
     let row = &*shared.row();
     let mut level = Vec::new();
     for parent in &row.parents {
         match standing(context, row, parent).await? {
-            Standing::Open => return Ok(false),
+            Standing::Open => return Ok(Parents::Open),
             Standing::Ended => {}
             Standing::NoRow => level.push(parent.clone()),
         }
     }
     if level.is_empty() {
-        return Ok(true);
+        return Ok(Parents::Over);
     }
     let listed = stream.source.list_shards(&stream.id).await.map_err(|error| error.to_string())?;
-    let listed: BTreeMap<&ShardId, &Shard> = listed.shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let shards = listed.shards;
+    let listed: BTreeMap<&ShardId, &Shard> = shards.iter().map(|shard| (&shard.id, shard)).collect();
+    let lost: BTreeSet<ShardId> = level.iter().filter(|id| listed.contains_key(id)).cloned().collect();
     let mut seen: BTreeSet<ShardId> = level.iter().cloned().collect();
     while let Some(id) = level.pop() {
         for ancestor in listed.get(&id).into_iter().flat_map(|shard| shard.parents()) {
@@ -100,13 +119,22 @@ async fn parents_finished(tenancy: &Tenancy) -> Result<bool, String> {
                 continue;
             }
             match standing(context, row, ancestor).await? {
-                Standing::Open => return Ok(false),
+                Standing::Open => return Ok(Parents::Open),
                 Standing::Ended => {}
                 Standing::NoRow => level.push(ancestor.clone()),
             }
         }
     }
-    Ok(true)
+    if row.checkpoint != Checkpoint::TrimHorizon || lost.is_empty() {
+        return Ok(Parents::Over);
+    }
+    let (rows, _problems) = scan(context, Projection::Planning).await.map_err(|error| error.to_string())?;
+    let leases = rows.iter().filter_map(|row| match row {
+        Row::Lease(lease) => Some(&**lease),
+        _ => None,
+    });
+    let rows = rows_of(row.stream(), leases);
+    Ok(if are_over(&lost, &shards, &rows) { Parents::Over } else { Parents::Missing })
 }
 
 enum Standing {
@@ -187,8 +215,8 @@ pub(super) fn write_end(tenancy: Arc<Tenancy>, children: Vec<ChildShard>) -> Box
 
 async fn prepare_end(context: &Context, row: &Lease, children: &[ChildShard]) -> Result<ShardEnding, StoreError> {
     // Those that wait for another parent are made by its finisher, or by the leader if nobody finishes it.
-    let (rows, _waiting) = shard_sync::rows_of_children(context, row, children).await?;
-    let (ending, surplus) = ShardEnding::new(row, children, rows);
+    let what = shard_sync::rows_of_children(context, row, children).await?;
+    let (ending, surplus) = ShardEnding::new(row, children, what);
     // Before the end, since nobody reads a child before its parent has ended, and nobody would miss one afterwards.
     shard_sync::create_all(context, &surplus).await?;
     Ok(ending)

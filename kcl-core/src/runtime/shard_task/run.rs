@@ -33,6 +33,8 @@ pub(super) struct ShardRun {
     pub(super) farewell: Option<BoxFuture<'static, FarewellDone>>,
     /// What calls into user code are given. Made for the first one: most idle shards never come to it.
     pub(super) cancelled: Option<CancellationToken>,
+    /// Since when a parent has been missing that should have a row.
+    pub(super) parents_missing: Option<Moment>,
     pub(super) lost: Option<LeaseLostReason>,
     pub(super) unflushed: Unflushed,
     /// What the end of the tenure left to be done.
@@ -92,6 +94,7 @@ impl ShardRun {
             io: None,
             farewell: None,
             cancelled: None,
+            parents_missing: None,
             lost: None,
             unflushed: Unflushed::default(),
             parted: Parted::default(),

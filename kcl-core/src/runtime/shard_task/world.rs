@@ -10,10 +10,11 @@ use super::super::budget::ShardBudget;
 use super::super::context::Context;
 use super::super::events::WorkerEvent;
 use super::super::orders::{Heard, Order};
-use super::io::{self, FarewellDone, IoDone};
+use super::io::{self, FarewellDone, IoDone, Parents};
 use super::run::{ShardRun, Unflushed};
 use crate::metric_definitions::{CORRUPT_AGGREGATES, DATA_LOSSES, FETCH_FAILURES, OUTSIDE_SHARD};
 use crate::ports::{DataLoss, LeaseLostReason, ShardReader};
+use crate::settings::InitialPosition;
 use crate::shard::machine::{Action, Report, StopReason};
 use crate::shard::watchdog::Wait;
 use crate::types::{Checkpoint, Moment, Position, RecordPosition, Timestamp};
@@ -221,12 +222,31 @@ impl ShardRun {
         }
     }
 
+    /// A row that was deleted is made again by its holder as soon as it renews, or by the leader once the holder would have
+    /// expired. Only where reading began at LATEST may a parent never have had one: it was closed before. Then, if neither
+    /// makes it within twice that time, nobody will.
+    fn parents_over(&mut self, parents: Parents, now: Moment) -> bool {
+        if parents != Parents::Missing {
+            self.parents_missing = None;
+            return parents == Parents::Over;
+        }
+        let since = *self.parents_missing.get_or_insert_with(|| {
+            tracing::warn!("a parent of the shard has no lease; it is waited for");
+            now
+        });
+        let expiry = self.context.settings.timings.expiry;
+        self.tenancy.stream.start == InitialPosition::Latest && now.since(since) > 2 * expiry
+    }
+
     fn io_done(&mut self, done: IoDone) {
         self.io = None;
         let (now, random) = (self.context.clock.now(), self.context.random());
         self.tenancy.watch.answered(done.lag(), now);
         match done {
-            IoDone::Parents(result) => self.machine.handle_parents(result, now, random),
+            IoDone::Parents(result) => {
+                let over = result.map(|parents| self.parents_over(parents, now));
+                self.machine.handle_parents(over, now, random);
+            }
             IoDone::Proof(result) => self.machine.handle_proof(result, now, random),
             IoDone::Fetched { reader, budget, result } => {
                 self.reader = Some((reader, budget));

@@ -38,7 +38,7 @@ impl Creator {
 
 /// The rows that a leader finds missing when it compares the listing with the table.
 pub fn missing_leases(shards: &[Shard], rows: &[Lease], creator: &Creator) -> Vec<Lease> {
-    shard_sync::missing_leases(shards, &rows_of(None, rows), &creator.creation())
+    shard_sync::missing_leases([], shards, &rows_of(None, rows), &creator.creation())
 }
 
 /// The rows of ended shards that a leader may remove.
@@ -68,8 +68,8 @@ impl Ending {
     /// `most` belong to the finisher from their first moment on.
     pub fn new(parent: &Lease, children: &[ChildShard], others: &[Lease], creator: &Creator, most: usize) -> Self {
         let others = others.iter().map(|row| (row.key.clone(), row.clone())).collect();
-        let (rows, _waiting) = shard_sync::children_of(parent, children, &others, &creator.creation());
-        let (mut ending, _surplus) = ShardEnding::new(parent, children, rows);
+        let what = shard_sync::children_of(parent, children, &others, &creator.creation());
+        let (mut ending, _surplus) = ShardEnding::new(parent, children, what);
         ending.own(&creator.id, most);
         Ending { parent: parent.clone(), ending }
     }
