@@ -14,6 +14,7 @@ mod scene;
 mod waiting;
 
 mod applications;
+mod breaking;
 mod codec;
 mod faults;
 mod matrix;
