@@ -10,7 +10,9 @@ use kcl_core::memory::MemoryStore;
 use kcl_core::ports::{Clock, SystemClock};
 use kcl_core::settings::{InitialPosition, ReaderKind};
 use kcl_core::types::Moment;
-use kcl_core::{Settings, Worker};
+use kcl_core::{
+    BoxError, ProcessContext, ProcessError, RecordBatch, RecordProcessor, Settings, ShardContext, Worker, async_trait,
+};
 use tokio::sync::watch;
 
 use crate::report::{Budget, Report};
@@ -51,13 +53,19 @@ struct Arrivals {
     clock: SystemClock,
     put: Arc<Mutex<Vec<Moment>>>,
     times: Arc<Mutex<Vec<f64>>>,
+    /// Whoever reads does so from now on.
+    reads: watch::Sender<bool>,
     count: watch::Sender<usize>,
 }
 
 impl Arrivals {
     fn new(put: &Arc<Mutex<Vec<Moment>>>) -> Self {
-        let (put, times, count) = (Arc::clone(put), Arc::default(), watch::Sender::new(0));
-        Arrivals { clock: SystemClock::new(), put, times, count }
+        let (reads, count) = (watch::Sender::new(false), watch::Sender::new(0));
+        Arrivals { clock: SystemClock::new(), put: Arc::clone(put), times: Arc::default(), reads, count }
+    }
+
+    async fn reading(&self) {
+        self.reads.subscribe().wait_for(|reads| *reads).await.unwrap();
     }
 
     fn arrived(&self, data: &[u8]) {
@@ -80,6 +88,23 @@ impl Arrivals {
     }
 }
 
+/// Where records have arrived once a worker hands them out.
+struct Arriving(Arrivals);
+
+#[async_trait]
+impl RecordProcessor for Arriving {
+    async fn initialize(&mut self, _: &ShardContext) -> Result<(), BoxError> {
+        // LATEST was pinned before, when the lease was made.
+        self.0.reads.send_replace(true);
+        Ok(())
+    }
+
+    async fn process_records(&mut self, batch: RecordBatch, _: &ProcessContext) -> Result<(), ProcessError> {
+        batch.iter().for_each(|record| self.0.arrived(record.data()));
+        Ok(())
+    }
+}
+
 /// Puts so many records with about this distance; returns the sorted times of a plain loop, and of a worker.
 async fn times(client: &Client, reader: ReaderKind, records: usize, distance: Duration) -> (Vec<f64>, Vec<f64>) {
     let put = Arc::default();
@@ -90,26 +115,20 @@ async fn times(client: &Client, reader: ReaderKind, records: usize, distance: Du
         .reader(reader)
         .idle_interval(IDLE)
         .start(InitialPosition::Latest);
-    let worker =
-        Worker::builder(settings).kinesis_client(client.clone()).store(MemoryStore::new()).handler(move |record| {
-            arrivals.arrived(record.data());
-            std::future::ready(Ok(()))
-        });
+    let worker = Worker::builder(settings).kinesis_client(client.clone()).store(MemoryStore::new());
+    let worker = worker.processor(move |_: &ShardContext| Arriving(arrivals.clone()));
     let mut handle = worker.build().unwrap().start().await.unwrap();
-    // Both are there once both have a first record; what was put before, for the other reader, is passed over.
-    while *ours.count.borrow() == 0 || *plain.count.borrow() == 0 {
-        send(client, "begin").await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let (seen_plain, seen_ours) = (*plain.count.borrow(), *ours.count.borrow());
+    tokio::join!(plain.reading(), ours.reading());
+    // With the first record all connections are there.
+    send(client, "begin").await;
+    tokio::join!(plain.until(1), ours.until(1));
     let mut random = fastrand::Rng::with_seed(7);
     for number in 0..records {
         put.lock().unwrap().push(SystemClock::new().now());
         send(client, &number.to_string()).await;
         tokio::time::sleep(distance.mul_f64(0.5 + random.f64())).await;
     }
-    tokio::join!(plain.until(seen_plain + records), ours.until(seen_ours + records));
+    tokio::join!(plain.until(1 + records), ours.until(1 + records));
     handle.stop();
     handle.wait().await.unwrap();
     looping.abort();
@@ -132,6 +151,7 @@ async fn plain_polling(client: Client, arrivals: Arrivals) {
     let iterator = client.get_shard_iterator().stream_name(STREAM).shard_id("shardId-000000000000");
     let iterator = iterator.shard_iterator_type(ShardIteratorType::Latest).send().await.unwrap();
     let mut iterator = iterator.shard_iterator;
+    arrivals.reads.send_replace(true);
     loop {
         let begun = tokio::time::Instant::now();
         let output = client.get_records().set_shard_iterator(iterator).send().await.unwrap();
@@ -149,6 +169,7 @@ async fn plain_fan_out(client: Client, arrivals: Arrivals) {
     let start = StartingPosition::builder().r#type(ShardIteratorType::Latest).build().unwrap();
     let call = client.subscribe_to_shard().consumer_arn(consumer).shard_id("shardId-000000000000");
     let mut output = call.starting_position(start).send().await.unwrap();
+    arrivals.reads.send_replace(true);
     while let Some(event) = output.event_stream.recv().await.unwrap() {
         let event = event.as_subscribe_to_shard_event().unwrap().clone();
         event.records.iter().for_each(|record| arrivals.arrived(record.data().as_ref()));

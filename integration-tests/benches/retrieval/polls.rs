@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kcl_core::settings::ReaderKind;
+use tokio::sync::oneshot;
 
 use crate::canned::{Canned, Cost, EmptyAnswers, Load, thread_cpu};
 use crate::report::{Budget, Report, median};
@@ -36,24 +37,24 @@ fn row(report: &mut Report, name: &str, pairs: Vec<(Cost, Cost)>) {
 
 /// The cost of so many polls, once all shards are polled.
 async fn polls(canned: &Canned, shards: u64) -> Cost {
-    let until = async |count: u64| {
-        while canned.reads() < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    let cpu_after = |reads| {
+        let (told, cpu) = oneshot::channel();
+        canned.after_reads(reads, move || told.send(thread_cpu()).unwrap());
+        cpu
     };
-    until(canned.reads() + 2 * shards).await;
-    let (cpu, count) = (thread_cpu(), canned.reads());
-    until(count + POLLS).await;
-    Cost { cpu: thread_cpu() - cpu, count: canned.reads() - count }
+    let (begun, ended) = (cpu_after(2 * shards), cpu_after(2 * shards + POLLS));
+    Cost { cpu: ended.await.unwrap() - begun.await.unwrap(), count: POLLS }
 }
 
 fn plain(canned: &Canned, shards: u32, interval: Option<Duration>) -> Cost {
     on_one_thread(async {
         let client = canned.client();
         let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..shards {
+        for shard in 0..shards {
             let client = client.clone();
             tasks.spawn(async move {
+                // They do not all ask at the same moment, as those of a worker do not.
+                tokio::time::sleep(interval.unwrap_or_default() * shard / shards).await;
                 let mut iterator = Some("0".to_owned());
                 loop {
                     let output = client.get_records().set_shard_iterator(iterator).limit(10_000).send().await.unwrap();

@@ -116,6 +116,19 @@ impl Allowance {
         OF_CALL.scope(self.clone(), call)
     }
 
+    /// Counts an answer whose length is known, if it fits into the permit: no more of it can come.
+    fn covers(&self, answer: &SdkBody) -> bool {
+        let Some(wire) = answer.size_hint().exact().and_then(|length| usize::try_from(length).ok()) else {
+            return false;
+        };
+        let mut state = self.state();
+        let fits = state.permit.as_mut().is_some_and(|permit| permit.grow(wire.saturating_mul(PEAK_OF_WIRE)));
+        if fits {
+            state.wire = wire;
+        }
+        fits
+    }
+
     /// An answer from its beginning.
     fn counted(self, inner: SdkBody) -> Counted {
         self.state().wire = 0;
@@ -169,9 +182,10 @@ impl Intercept for Counting {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
         // The SDK polls all of a call in one task: that of whoever makes it.
-        if let Ok(allowance) = OF_CALL.try_with(Allowance::clone) {
-            let body = context.response_mut().body_mut();
+        let allowance = OF_CALL.try_with(|allowance| (!allowance.covers(body)).then(|| allowance.clone()));
+        if let Ok(Some(allowance)) = allowance {
             let inner = std::mem::replace(body, SdkBody::taken());
             *body = SdkBody::from_body_1_x(allowance.counted(inner));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use aws_sdk_kinesis::config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use aws_sdk_kinesis::config::{FrameworkMetadata, HttpClient};
 
 use super::codec::{Codec, SdkCodec};
@@ -34,8 +34,8 @@ impl KinesisClients {
     /// as they are. What changes:
     /// - Retries: none for `GetRecords` and `SubscribeToShard`; the SDK's standard mode with 3 attempts for control calls. Each client has its own
     ///   retry quota, so that a throttled data path does not use up that of anything else in the process.
-    /// - Time-outs of an attempt and of a whole call, where the client has none: 30 s for `GetRecords` (10 MB take 16 s at
-    ///   5 Mbit/s), 5 s and 20 s for control calls. A client that sets or disables them itself keeps its choice. None of
+    /// - Time-outs, where the client has none: 30 s for the one attempt of `GetRecords` (10 MB take 16 s at 5 Mbit/s), 5 s for
+    ///   an attempt and 20 s for all of a control call. A client that sets or disables them itself keeps its choice. None of
     ///   them bounds a subscription: the reader does.
     /// - A connection on which a call had no answer in time takes no further calls.
     /// - The user agent names this library.
@@ -43,10 +43,14 @@ impl KinesisClients {
     /// # Panics
     /// Never, for a client that itself could be built.
     pub fn from_client(client: &Client) -> Self {
+        let control =
+            TimeoutConfig::builder().operation_attempt_timeout(CONTROL_ATTEMPT).operation_timeout(CONTROL_CALL);
+        // There is one attempt, and each time-out is a timer for each call.
+        let records = TimeoutConfig::builder().operation_attempt_timeout(RECORDS_CALL);
         KinesisClients {
-            control: derive(client, "kcl-kinesis-control", RetryConfig::standard(), CONTROL_ATTEMPT, CONTROL_CALL),
-            records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
-            subscriptions: derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), RECORDS_CALL, RECORDS_CALL),
+            control: derive(client, "kcl-kinesis-control", RetryConfig::standard(), control),
+            records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), records.clone()),
+            subscriptions: derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), records),
             codec: Arc::new(SdkCodec::default()),
             apart: false,
         }
@@ -85,9 +89,8 @@ impl KinesisClients {
     }
 }
 
-fn derive(client: &Client, purpose: &'static str, retry: RetryConfig, attempt: Duration, call: Duration) -> Client {
+fn derive(client: &Client, purpose: &'static str, retry: RetryConfig, ours: TimeoutConfigBuilder) -> Client {
     let config = client.config();
-    let ours = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(call);
     let timeouts = match config.timeout_config() {
         Some(theirs) => theirs.to_builder().take_unset_from(ours),
         None => ours,

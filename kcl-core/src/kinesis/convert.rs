@@ -1,12 +1,12 @@
-//! From the SDK's types to ours, without copying a record's data.
+//! From the SDK's types to ours.
 
 use aws_sdk_kinesis::types as sdk;
 use aws_smithy_types::DateTime;
 
 use super::codec::{CodecError, Decoded, Failed, Outcome};
 use crate::types::{
-    ChildShard, EncryptionType, HashRange, InvalidId, InvalidSequenceNumber, OutOfOrder, Position, RecordEntry,
-    SequenceNumber, Shard, ShardId, Timestamp,
+    ChildShard, HashRange, InvalidId, InvalidSequenceNumber, OutOfOrder, Position, SequenceNumber, Shard, ShardId,
+    Timestamp,
 };
 
 /// Why a shard in a listing, or an answer with records, makes no sense.
@@ -28,23 +28,6 @@ pub(super) enum Nonsense {
     Continuation(InvalidSequenceNumber),
     #[error("an event says nothing: no records, no number to go on from, no children")]
     Nothing,
-}
-
-/// A record of an answer, without copying its data.
-///
-/// # Errors
-/// If its sequence number cannot be read.
-pub(super) fn record(record: sdk::Record) -> Result<RecordEntry, InvalidSequenceNumber> {
-    let sequence = SequenceNumber::new(record.sequence_number)?;
-    // `into_bytes` hands over the decoder's buffer; `into_inner` would copy it if it were shared.
-    let data = record.data.into_bytes();
-    let mut entry = RecordEntry::new(sequence, record.partition_key.unwrap_or_default(), data);
-    entry.arrival = record.approximate_arrival_timestamp.as_ref().map(timestamp);
-    entry.encryption = match record.encryption_type {
-        Some(sdk::EncryptionType::Kms) => EncryptionType::Kms,
-        _ => EncryptionType::None,
-    };
-    Ok(entry)
 }
 
 /// The records of an answer that was asked for from `position` on; within the answer their order was looked at when it was

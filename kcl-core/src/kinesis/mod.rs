@@ -21,6 +21,7 @@
 
 mod allowance;
 mod auto;
+mod callers;
 mod clients;
 pub mod codec;
 #[cfg(feature = "fan-out-connections")]
@@ -43,10 +44,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::SharedInterceptor;
 use tokio::sync::Semaphore;
 
 use self::allowance::{Counting, Turns};
 use self::auto::AutoReader;
+use self::callers::Callers;
 pub use self::clients::KinesisClients;
 use self::codec::{Codec, decoded_by};
 #[cfg(feature = "fan-out-connections")]
@@ -71,8 +74,8 @@ pub struct KinesisSource {
 #[derive(Debug)]
 struct Shared {
     clients: KinesisClients,
-    /// For `GetRecords`, with the codec.
-    records: Client,
+    /// Of `GetRecords`, with the codec.
+    callers: Callers,
     settings: PollingSettings,
     clock: Arc<dyn Clock>,
     calls_in_flight: Semaphore,
@@ -165,16 +168,18 @@ impl KinesisSource {
     ) -> Self {
         let origins = Origins::default();
         let turns = Turns::new(LARGE_ANSWERS);
-        let records = reading(&clients.records, &clients.codec);
-        let shared = Shared { clients, records, settings, clock, calls_in_flight, metrics, turns, readers, origins };
+        let callers = Callers::new(reading(&clients.records, &clients.codec));
+        let shared = Shared { clients, callers, settings, clock, calls_in_flight, metrics, turns, readers, origins };
         KinesisSource { shared: Arc::new(shared) }
     }
 }
 
 /// A client that reads: its records are decoded by the codec, and its answers counted.
 fn reading(client: &Client, codec: &Arc<dyn Codec>) -> Client {
-    let counting = Client::from_conf(client.config().to_builder().interceptor(Counting).build());
-    decoded_by(&counting, Arc::clone(codec))
+    let mut config = client.config().to_builder();
+    // Of one that is permanent nobody looks up, several times a call, whether it is switched off.
+    config.push_interceptor(SharedInterceptor::permanent(Counting));
+    decoded_by(&Client::from_conf(config.build()), Arc::clone(codec))
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::allowance::{Allowance, TooLarge};
+use super::callers::Request;
 use super::codec::{Decoded, Tail, decoding};
 use super::errors::Fault;
 use super::gap::Resumption;
@@ -105,7 +106,10 @@ impl PollingReader {
 
     /// Waits for the limits and, at the tip, for the idle time.
     async fn wait(&self) {
-        self.source.clock.sleep_until(self.limiter.next_call().max(self.idle_until)).await;
+        let until = self.limiter.next_call().max(self.idle_until);
+        if until > self.source.clock.now() {
+            self.source.clock.sleep_until(until).await;
+        }
     }
 
     /// One answer, with a new iterator if it takes one.
@@ -118,7 +122,8 @@ impl PollingReader {
                 answer_or_fault => return answer_or_fault,
             }
         }
-        let made = iterator::make(&self.source.clients.control, &self.shard, &self.position).await?;
+        // On the heap, as it is rare: a future of the SDK is large, and this one has room for it all the time.
+        let made = Box::pin(iterator::make(&self.source.clients.control, &self.shard, &self.position)).await?;
         self.iterator = Some(made.clone());
         let answer = self.call(made, limit, allowance).await;
         if let Err(Fault::Expired(text) | Fault::BadArgument(text)) = &answer {
@@ -128,15 +133,16 @@ impl PollingReader {
     }
 
     async fn call(&mut self, iterator: String, limit: u16, allowance: &Allowance) -> Result<Answer, Fault> {
-        let request = self.source.records.get_records().shard_iterator(iterator).limit(i32::from(limit));
-        let request = request.set_stream_arn(self.shard.stream().arn().map(str::to_owned));
+        let stream_arn = self.shard.stream().arn().map(str::to_owned);
         let sent = self.source.clock.now();
         // Before the call: one that is given up half-way counts at the service too.
         self.limiter.called(sent);
-        let call = allowance.count(request.send());
+        let request = Request { iterator, limit, stream_arn };
+        let call = allowance.count(self.source.callers.call(request));
         let (answered, decoded) = decoding(self.sizes.expected_records().min(limit.into()), call).await;
-        if let (Err(error), None | Some(Ok(_))) = (&answered, &decoded) {
-            return Err(Fault::of(error));
+        // What was decoded and makes no sense is an error of the call, too; then the codec knows more.
+        if !matches!(decoded, Some(Err(_))) {
+            answered?;
         }
         let decoded = convert::decoded(decoded, &self.position);
         let decoded = decoded.map_err(|nonsense| Fault::Nonsense(nonsense.to_string()))?;

@@ -70,11 +70,17 @@ impl ShardBudget {
         loop {
             // Registered before looking, so that what is given back in between wakes us.
             let freed = self.account.shared.freed.notified();
-            if let Some(bytes) = self.account.grant(demand) {
-                return BytePermit::new(bytes, Arc::clone(&self.account) as Arc<dyn ByteAccount>);
+            if let Some(permit) = self.try_acquire(demand) {
+                return permit;
             }
             freed.await;
         }
+    }
+
+    /// As [`acquire`](ShardBudget::acquire), if that needs no waiting.
+    pub(crate) fn try_acquire(&self, demand: usize) -> Option<BytePermit> {
+        let bytes = self.account.grant(demand)?;
+        Some(BytePermit::new(bytes, Arc::clone(&self.account) as Arc<dyn ByteAccount>))
     }
 }
 

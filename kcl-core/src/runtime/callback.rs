@@ -69,10 +69,8 @@ impl UserCode {
     }
 
     fn process_context(&self, cancelled: CancellationToken, attempt: u32) -> ProcessContext {
-        let mut context = ProcessContext::new(self.shard(), self.checkpointer.clone());
-        context.cancelled = cancelled;
-        context.attempt = attempt;
-        context
+        let (shard, checkpointer) = (self.shard(), self.checkpointer.clone());
+        ProcessContext { shard, cancelled, deadline_in: None, lag: None, attempt, checkpointer }
     }
 
     /// Makes a processor if there is none, and initialises it.

@@ -242,7 +242,7 @@ impl FanOutReader {
         let until = self.subscription.listen(clock.now());
         let received = tokio::select! {
             biased;
-            received = decoding(0, output.event_stream.recv()) => Some(received),
+            received = decoding(self.sizes.expected_records(), output.event_stream.recv()) => Some(received),
             // The SDK itself would wait for ever.
             () = clock.sleep_until(until) => None,
         };

@@ -50,7 +50,7 @@ fn time_outs_of_the_user_stay() {
     let fake = Shard::open(0).serve();
     let clients = KinesisClients::from_client(&fake.client());
     assert_eq!(timeouts(&clients.control), (None, second(5), second(20)));
-    assert_eq!(timeouts(&clients.records), (None, second(30), second(30)));
+    assert_eq!(timeouts(&clients.records), (None, second(30), None));
 
     let theirs = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))

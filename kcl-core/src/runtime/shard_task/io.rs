@@ -70,11 +70,16 @@ pub(super) fn fetch(
     async move {
         reader.ready().await;
         let demand = reader.demand();
-        states(Wait::Budget);
-        let permit = tokio::select! {
-            biased;
-            permit = budget.acquire(demand) => permit,
-            never = reader.rest() => match never {},
+        let permit = match budget.try_acquire(demand) {
+            Some(permit) => permit,
+            None => {
+                states(Wait::Budget);
+                tokio::select! {
+                    biased;
+                    permit = budget.acquire(demand) => permit,
+                    never = reader.rest() => match never {},
+                }
+            }
         };
         states(Wait::Fetch);
         let result = reader.next(permit).await;

@@ -31,6 +31,7 @@ pub(super) struct ShardRun {
     pub(super) reader: Option<(Box<dyn ShardReader>, ShardBudget)>,
     pub(super) io: Option<BoxFuture<'static, IoDone>>,
     pub(super) farewell: Option<BoxFuture<'static, FarewellDone>>,
+    pub(super) alarm: Option<Alarm>,
     /// What calls into user code are given. Made for the first one: most idle shards never come to it.
     pub(super) cancelled: Option<CancellationToken>,
     /// Since when a parent has been missing that should have a row.
@@ -39,6 +40,12 @@ pub(super) struct ShardRun {
     pub(super) unflushed: Unflushed,
     /// What the end of the tenure left to be done.
     pub(super) parted: Parted,
+}
+
+/// Wakes the task up.
+pub(super) struct Alarm {
+    pub(super) at: Moment,
+    pub(super) sleep: BoxFuture<'static, ()>,
 }
 
 /// How a run ended.
@@ -93,6 +100,7 @@ impl ShardRun {
             reader: None,
             io: None,
             farewell: None,
+            alarm: None,
             cancelled: None,
             parents_missing: None,
             lost: None,

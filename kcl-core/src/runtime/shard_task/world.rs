@@ -4,14 +4,14 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::super::budget::ShardBudget;
-use super::super::context::Context;
 use super::super::events::WorkerEvent;
 use super::super::orders::{Heard, Order};
 use super::io::{self, FarewellDone, IoDone, Parents};
-use super::run::{ShardRun, Unflushed};
+use super::run::{Alarm, ShardRun, Unflushed};
 use crate::metric_definitions::{CORRUPT_AGGREGATES, DATA_LOSSES, FETCH_FAILURES, OUTSIDE_SHARD};
 use crate::ports::{DataLoss, LeaseLostReason, ShardReader};
 use crate::settings::InitialPosition;
@@ -142,7 +142,7 @@ impl ShardRun {
         // While a farewell is under way the lease keeper decides when time is up; it answers in any case.
         let fenced = !lost && self.farewell.is_none();
         let fence = fenced.then(|| tenancy.shared.deadline());
-        let alarm = alarm.into_iter().chain(fence).min();
+        self.set_alarm(alarm.into_iter().chain(fence).min());
         let heard = Heard { abort: lost, over: !fenced, ..self.heard };
         tokio::select! {
             // The end of the tenure beats every other news.
@@ -150,9 +150,20 @@ impl ShardRun {
             order = poll_fn(|wake| tenancy.poll_order(heard, wake)) => self.obey(order),
             done = poll_slot(&mut self.farewell), if self.farewell.is_some() => self.farewell_done(done),
             done = poll_slot(&mut self.io), if self.io.is_some() => self.io_done(done),
-            () = sleep_until(&context, alarm), if alarm.is_some() => {}
+            () = ring(&mut self.alarm), if self.alarm.is_some() => self.alarm = None,
             never = rest(&mut self.reader), if self.reader.is_some() => match never {},
         }
+    }
+
+    /// An alarm that is set for earlier is kept: to wake up once in vain costs less than a timer for each step.
+    fn set_alarm(&mut self, at: Option<Moment>) {
+        self.alarm = at.map(|at| match self.alarm.take() {
+            Some(alarm) if alarm.at <= at => alarm,
+            _ => {
+                let clock = Arc::clone(&self.context.clock);
+                Alarm { at, sleep: async move { clock.sleep_until(at).await }.boxed() }
+            }
+        });
     }
 
     /// The lease is to go, or gone.
@@ -293,8 +304,9 @@ async fn rest(reader: &mut Option<(Box<dyn ShardReader>, ShardBudget)>) -> Infal
     }
 }
 
-async fn sleep_until(context: &Context, moment: Option<Moment>) {
-    if let Some(moment) = moment {
-        context.clock.sleep_until(moment).await;
+async fn ring(alarm: &mut Option<Alarm>) {
+    match alarm {
+        Some(alarm) => alarm.sleep.as_mut().await,
+        None => std::future::pending().await,
     }
 }

@@ -23,13 +23,15 @@ impl RecordBatch {
     /// Builds a batch over the entries of one response. The permit is made to fit and then belongs to the buffer.
     pub fn new(entries: Vec<RecordEntry>, lag: Option<Duration>, permit: BytePermit) -> Self {
         let size = entries.iter().map(RecordEntry::size).sum();
-        RecordBatch::of_size(entries, size, lag, permit)
+        let aggregates = entries.iter().any(RecordEntry::may_be_aggregate);
+        RecordBatch::known(entries, size, aggregates, lag, permit)
     }
 
-    /// As [`new`](RecordBatch::new), of entries whose sizes were added up before.
-    pub(super) fn of_size(
+    /// As [`new`](RecordBatch::new), of entries that were looked at before.
+    pub(super) fn known(
         mut entries: Vec<RecordEntry>,
         size: usize,
+        aggregates: bool,
         lag: Option<Duration>,
         mut permit: BytePermit,
     ) -> Self {
@@ -39,7 +41,7 @@ impl RecordBatch {
             entries.shrink_to_fit();
         }
         let end = entries.len();
-        let delivered = Arc::new(Delivered { entries, permit: Some(permit) });
+        let delivered = Arc::new(Delivered { entries, aggregates, permit: Some(permit) });
         RecordBatch { buffer: Buffer { delivered, opened: None }, start: 0, end, lag, redelivered_through: None }
     }
 

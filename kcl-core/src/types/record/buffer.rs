@@ -11,6 +11,8 @@ use crate::types::{BytePermit, RecordPosition, SequenceNumber};
 /// The records of one response as the source delivered them.
 pub(super) struct Delivered {
     pub(super) entries: Vec<RecordEntry>,
+    /// One of them may be an aggregate, which is easily seen while the data is at hand.
+    pub(super) aggregates: bool,
     /// Comes back when the last record of the buffer is gone.
     pub(super) permit: Option<BytePermit>,
 }

@@ -13,6 +13,7 @@ pub struct BatchBuilder {
     entries: Vec<RecordEntry>,
     service_bytes: usize,
     held_bytes: usize,
+    aggregates: bool,
 }
 
 /// A record at or before the one that it came after. It would be a repetition at best; and if the numbers start anew, the
@@ -56,6 +57,7 @@ impl BatchBuilder {
         }
         self.service_bytes += entry.data.len() + entry.partition_key.len();
         self.held_bytes += entry.size();
+        self.aggregates |= entry.may_be_aggregate();
         self.entries.push(entry);
         Ok(())
     }
@@ -82,7 +84,7 @@ impl BatchBuilder {
 
     /// The batch of these records; the permit is made to fit and then belongs to its buffer.
     pub fn finish(self, lag: Option<Duration>, permit: BytePermit) -> RecordBatch {
-        RecordBatch::of_size(self.entries, self.held_bytes, lag, permit)
+        RecordBatch::known(self.entries, self.held_bytes, self.aggregates, lag, permit)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::types::{SequenceNumber, Timestamp};
+use crate::types::{SequenceNumber, Timestamp, is_aggregate};
 
 /// How a record is encrypted at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +50,11 @@ impl RecordEntry {
             arrival: None,
             encryption: EncryptionType::None,
         }
+    }
+
+    /// Whether it begins like an aggregate. Offsets inside of one are kept in 32 bits; no service delivers larger ones.
+    pub(super) fn may_be_aggregate(&self) -> bool {
+        is_aggregate(&self.data) && u32::try_from(self.data.len()).is_ok()
     }
 
     /// The bytes this record holds: its data, its key and its entry.

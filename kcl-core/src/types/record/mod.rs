@@ -99,7 +99,7 @@ impl Record {
         entry.aggregated = self.is_aggregated();
         entry.arrival = carrier.arrival;
         entry.encryption = carrier.encryption;
-        let delivered = Arc::new(Delivered { entries: vec![entry], permit: None });
+        let delivered = Arc::new(Delivered { entries: vec![entry], aggregates: false, permit: None });
         let buffer = Buffer { delivered, opened: None };
         Record { buffer, index: 0, redelivered_through: self.redelivered_through.clone() }
     }

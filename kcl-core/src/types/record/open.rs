@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::RecordBatch;
-use super::buffer::{Buffer, Keys, Opened, UserEntry};
-use crate::types::aggregate::{Aggregate, AggregateError, Key, is_aggregate};
+use super::buffer::{Buffer, Delivered, Keys, Opened, UserEntry};
+use super::{RecordBatch, RecordEntry};
+use crate::types::aggregate::{Aggregate, AggregateError, Key};
 use crate::types::{HashRange, RecordPosition};
 
 /// A batch whose aggregates were opened.
@@ -39,8 +39,7 @@ impl RecordBatch {
     ///
     /// Checks the MD5 of each aggregate, and computes the one of each partition key: about 1.5 ms per MiB.
     pub fn open_aggregates(&self, shard: Option<HashRange>) -> OpenedBatch {
-        let entries = &self.buffer.delivered.entries;
-        if self.buffer.opened.is_some() || !entries[self.start..self.end].iter().any(|entry| may_open(&entry.data)) {
+        if self.buffer.opened.is_some() || !self.has_aggregates() {
             return OpenedBatch { batch: self.clone(), outside: 0, corrupt: None };
         }
         let shard = shard.unwrap_or(HashRange::ALL);
@@ -57,11 +56,11 @@ impl RecordBatch {
         let outside = opening.outside;
         OpenedBatch { batch: opening.finish(self), outside, corrupt }
     }
-}
 
-/// Offsets inside a record are kept in 32 bits; no service delivers larger ones.
-fn may_open(data: &[u8]) -> bool {
-    is_aggregate(data) && u32::try_from(data.len()).is_ok()
+    fn has_aggregates(&self) -> bool {
+        let Delivered { entries, aggregates, .. } = &*self.buffer.delivered;
+        *aggregates && entries[self.start..self.end].iter().any(RecordEntry::may_be_aggregate)
+    }
 }
 
 struct Opening {
@@ -75,7 +74,7 @@ impl Opening {
         let entry = &batch.buffer.delivered.entries[index];
         let carrier = narrow(index);
         let mut through = batch.buffer.position(index);
-        if may_open(&entry.data) {
+        if entry.may_be_aggregate() {
             let aggregate = Aggregate::read(&entry.data)?;
             for (sub, member) in aggregate.members.iter().enumerate() {
                 if !(shard.start()..=shard.end()).contains(&aggregate.hash(member)) {
