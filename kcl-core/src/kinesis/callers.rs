@@ -108,4 +108,4 @@ fn at(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 }
 
 /// Those above are given up: calls in flight come and go by few at a time, and idle shards have to bear what is kept.
-const MOST_IDLE: usize = 4;
+const MOST_IDLE: usize = 8;
