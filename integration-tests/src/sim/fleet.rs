@@ -244,7 +244,8 @@ impl Fleet {
     }
 
     /// One at a time: of two rows that are missing, one may be all that told of the other; and what made the last one again
-    /// may come a second time, late.
+    /// may come a second time, late. And never while an answer may be under way: a row that nobody has yet heard of is made
+    /// again as if for the first time, with the fencing token it had.
     fn delete_row(&mut self) {
         let now = self.timeline.now();
         let heals =
@@ -253,7 +254,8 @@ impl Fleet {
             return;
         }
         let Some(holder) = self.a_holder().filter(|process| !self.processes[process].paused) else { return };
-        let held = self.world.fabric.table.held_by(&name(self.processes[&holder].worker));
+        let attempt = self.scenario.failover / 10;
+        let held = self.world.fabric.table.held_by(&name(self.processes[&holder].worker), attempt);
         if !held.is_empty() {
             let key = held[self.random.usize(..held.len())].clone();
             self.world.fabric.table.delete(&key);

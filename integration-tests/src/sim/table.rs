@@ -97,15 +97,20 @@ impl Table {
         self.store.rows().into_iter().filter_map(holder).collect()
     }
 
-    /// The open leases that this worker holds.
-    pub(crate) fn held_by(&self, worker: &str) -> Vec<LeaseKey> {
+    /// The open leases that this worker holds, in rows that have not changed for this long.
+    pub(crate) fn held_by(&self, worker: &str, unchanged: Duration) -> Vec<LeaseKey> {
+        let before = self.timeline.now().saturating_sub(unchanged);
+        let past = self.past();
+        let settled = |key: &LeaseKey| {
+            past.get(key.as_str()).and_then(|versions| versions.back()).is_none_or(|(changed, _)| *changed <= before)
+        };
         let held = |row| match row {
             Row::Lease(lease) if !lease.is_ended() => {
                 lease.holder().is_some_and(|holder| holder.as_str() == worker).then_some(lease.key)
             }
             _ => None,
         };
-        self.store.rows().into_iter().filter_map(held).collect()
+        self.store.rows().into_iter().filter_map(held).filter(settled).collect()
     }
 
     /// Whether there is such a row.
