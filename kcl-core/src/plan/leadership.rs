@@ -109,6 +109,8 @@ pub(crate) struct Leadership {
     own: Option<String>,
     /// This process has taken the lock, and no planning cycle was seen to complete since.
     fruitless: bool,
+    /// Nor has it looked at the table since.
+    blind: bool,
     /// When the table was last looked at, if that showed no other worker of ours that lives.
     alone: Option<Moment>,
 }
@@ -131,13 +133,20 @@ impl Leadership {
             unanswered: Vec::new(),
             own: None,
             fruitless: false,
+            blind: false,
             alone: None,
         }
     }
 
     /// Takes in whom a look at the table showed: with nobody else there, nobody is left a turn.
     pub(crate) fn sees(&mut self, fleet: &FleetView, now: Moment) {
-        self.alone = standby(fleet, &self.me, now, self.timings.expiry).is_none().then_some(now);
+        self.looked(standby(fleet, &self.me, now, self.timings.expiry).is_none(), now);
+    }
+
+    /// Takes in that the table was looked at, and whether it showed nobody else.
+    pub(crate) fn looked(&mut self, alone: bool, now: Moment) {
+        self.alone = alone.then_some(now);
+        self.blind = false;
     }
 
     /// Whether this worker leads at this moment. Asked again before every write that only a leader makes.
@@ -188,7 +197,9 @@ impl Leadership {
     fn settle(&mut self, row: &LeaderRow) {
         let answered = self.unanswered.iter().find(|(version, _)| *version == row.version);
         if let Some((version, sent)) = answered.filter(|_| row.owner == self.me && !row.released) {
-            self.fruitless |= self.held.is_none();
+            if self.held.is_none() {
+                (self.fruitless, self.blind) = (true, true);
+            }
             self.held = Some(Held { version: version.clone(), since: *sent });
             self.own = Some(version.clone());
         } else if self.held.as_ref().is_some_and(|held| held.version == row.version) {
@@ -218,6 +229,11 @@ impl Leadership {
 
     fn free(&self, seen: &Seen, now: Moment) -> Option<Free> {
         let row = &seen.row;
+        if self.fruitless && self.blind {
+            // It had the lock to no avail, and no look at the table was answered since: it would be so again, while one
+            // that can plan waits, perhaps for longer, having seen the row later.
+            return None;
+        }
         if row.owner == self.me && !row.released && self.own.as_ref() != Some(&row.version) {
             return Some(Free::Inherited);
         }

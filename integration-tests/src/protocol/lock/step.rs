@@ -73,7 +73,11 @@ impl LockModel {
             *process = Process { acted: process.acted, ..Process::new(who, now) };
         }
         process.seen = Some(lock);
-        process.mind.change(|mind| mind.observe(row, moment(now)));
+        // Also one whose planner hangs sees the table: then it is the harder to keep from leading.
+        process.mind.change(|mind| {
+            mind.observe(row, moment(now));
+            mind.looked(moment(now));
+        });
         process.led |= process.mind.leads(now);
     }
 

@@ -50,6 +50,11 @@ impl Leadership {
         self.0.observe(row, now);
     }
 
+    /// Takes in that the whole table was read, and that others are there.
+    pub fn looked(&mut self, now: Moment) {
+        self.0.looked(false, now);
+    }
+
     /// What to do now.
     pub fn duty(&self, now: Moment) -> LeaderDuty {
         match self.0.duty(now) {
