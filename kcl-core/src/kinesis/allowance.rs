@@ -13,9 +13,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use aws_sdk_kinesis::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_kinesis::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_kinesis::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_kinesis::error::BoxError;
+use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
@@ -23,6 +26,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
+use super::silence;
 use crate::ports::Clock;
 use crate::types::{BytePermit, Moment};
 
@@ -64,6 +68,8 @@ struct State {
     waits_for_turn: bool,
     /// When something came last.
     heard: Moment,
+    /// Over which the answer comes.
+    connection: Option<CaptureSmithyConnection>,
 }
 
 /// What is done with an answer that is larger than its share has room for.
@@ -109,6 +115,13 @@ impl Allowance {
     pub(super) fn heard(&self) -> Moment {
         let state = self.state();
         if state.waits_for_turn { self.clock.now() } else { state.heard }
+    }
+
+    /// Nothing comes any more: whatever is called next goes over another connection.
+    pub(super) fn leave_connection(&self) {
+        if let Some(connection) = &self.state().connection {
+            silence::leave(connection);
+        }
     }
 
     /// Makes a call of a client with [`Counting`], whose answer may take up no more than this.
@@ -174,6 +187,18 @@ pub(super) struct Counting;
 impl Intercept for Counting {
     fn name(&self) -> &'static str {
         "Counting"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let connection = config.load::<CaptureSmithyConnection>().cloned();
+        // Outside of `count` nobody asks for it.
+        let _nobody = OF_CALL.try_with(|allowance| allowance.state().connection = connection);
+        Ok(())
     }
 
     fn modify_before_deserialization(

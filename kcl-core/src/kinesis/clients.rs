@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_kinesis::config::timeout::{TimeoutConfig, TimeoutConfigBuilder};
-use aws_sdk_kinesis::config::{FrameworkMetadata, HttpClient};
+use aws_sdk_kinesis::config::{Builder, FrameworkMetadata, HttpClient, StalledStreamProtectionConfig};
 
 use super::codec::{Codec, SdkCodec};
 use super::silence::LeaveSilent;
@@ -21,6 +21,8 @@ pub struct KinesisClients {
     pub(super) control: Client,
     pub(super) records: Client,
     pub(super) subscriptions: Client,
+    /// Within what time `GetRecords` is answered, unless the client of those calls sees to it.
+    pub(super) patience: Option<Duration>,
     /// How records are decoded.
     pub(super) codec: Arc<dyn Codec>,
     /// Subscriptions have connections of their own.
@@ -30,27 +32,28 @@ pub struct KinesisClients {
 impl KinesisClients {
     /// Derives all from the user's client.
     ///
-    /// Endpoint, credentials, region, TLS, HTTP client, clock, interceptors and the protection against stalled streams stay
-    /// as they are. What changes:
+    /// Endpoint, credentials, region, TLS, HTTP client, clock and interceptors stay as they are. What changes:
     /// - Retries: none for `GetRecords` and `SubscribeToShard`; the SDK's standard mode with 3 attempts for control calls. Each client has its own
     ///   retry quota, so that a throttled data path does not use up that of anything else in the process.
     /// - Time-outs, where the client has none: 30 s for the one attempt of `GetRecords` (10 MB take 16 s at 5 Mbit/s), 5 s for
     ///   an attempt and 20 s for all of a control call. A client that sets or disables them itself keeps its choice. None of
     ///   them bounds a subscription: the reader does.
+    /// - The protection against stalled streams is off for `GetRecords` where the 30 s are ours: they bound the body, too.
     /// - A connection on which a call had no answer in time takes no further calls.
-    /// - The user agent names this library.
+    /// - The user agent names this library, but for `GetRecords`: to put it together anew costs each poll 1 us.
     ///
     /// # Panics
     /// Never, for a client that itself could be built.
     pub fn from_client(client: &Client) -> Self {
         let control =
             TimeoutConfig::builder().operation_attempt_timeout(CONTROL_ATTEMPT).operation_timeout(CONTROL_CALL);
-        // There is one attempt, and each time-out is a timer for each call.
-        let records = TimeoutConfig::builder().operation_attempt_timeout(RECORDS_CALL);
+        let subscriptions = TimeoutConfig::builder().operation_attempt_timeout(RECORDS_CALL);
+        let (records, patience) = records(client);
         KinesisClients {
-            control: derive(client, "kcl-kinesis-control", RetryConfig::standard(), control),
-            records: derive(client, "kcl-kinesis-records", RetryConfig::disabled(), records.clone()),
-            subscriptions: derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), records),
+            control: named(derive(client, "kcl-kinesis-control", RetryConfig::standard(), control)),
+            records: Client::from_conf(records.build()),
+            subscriptions: named(derive(client, "kcl-kinesis-fan-out", RetryConfig::disabled(), subscriptions)),
+            patience,
             codec: Arc::new(SdkCodec::default()),
             apart: false,
         }
@@ -60,7 +63,7 @@ impl KinesisClients {
     /// and add seconds to each call. It subscribes, too, unless there is a client of its own for that.
     pub fn new(control: Client, records: Client) -> Self {
         let (subscriptions, codec) = (records.clone(), Arc::new(SdkCodec::default()));
-        KinesisClients { control, subscriptions, records, codec, apart: false }
+        KinesisClients { control, subscriptions, records, patience: None, codec, apart: false }
     }
 
     /// Subscribes over this HTTP client, such as [`FanOutConnections`](super::FanOutConnections), and makes all other calls as
@@ -89,23 +92,41 @@ impl KinesisClients {
     }
 }
 
-fn derive(client: &Client, purpose: &'static str, retry: RetryConfig, ours: TimeoutConfigBuilder) -> Client {
-    let config = client.config();
-    let timeouts = match config.timeout_config() {
-        Some(theirs) => theirs.to_builder().take_unset_from(ours),
-        None => ours,
-    };
-    let mut builder = config
-        .to_builder()
-        .retry_config(retry)
-        // A custom partition owns its quota; one made by name shares it with every partition of that name in the process.
-        .retry_partition(RetryPartition::custom(purpose).build())
-        .timeout_config(timeouts.build())
-        .interceptor(LeaveSilent);
+/// The client that polls, and how long its calls may take.
+///
+/// The SDK sets up a timer for each call, and one more that watches its body. Where the user leaves it to us, neither is
+/// there: the callers see to it, with timers that stay from call to call.
+fn records(client: &Client) -> (Builder, Option<Duration>) {
+    let theirs = client.config().timeout_config().and_then(TimeoutConfig::operation_attempt_timeout);
+    let ours = TimeoutConfig::builder().operation_attempt_timeout(RECORDS_CALL);
+    let patience = merged(client, ours).operation_attempt_timeout();
+    let builder = derive(client, "kcl-kinesis-records", RetryConfig::disabled(), TimeoutConfig::builder());
+    if theirs.is_some() || patience.is_none() {
+        return (builder.interceptor(LeaveSilent), None);
+    }
+    (builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled()), patience)
+}
+
+fn derive(client: &Client, purpose: &'static str, retry: RetryConfig, ours: TimeoutConfigBuilder) -> Builder {
+    let builder = client.config().to_builder().retry_config(retry);
+    // A custom partition owns its quota; one made by name shares it with every partition of that name in the process.
+    builder.retry_partition(RetryPartition::custom(purpose).build()).timeout_config(merged(client, ours))
+}
+
+/// The time-outs of the user, and where there are none ours.
+fn merged(client: &Client, ours: TimeoutConfigBuilder) -> TimeoutConfig {
+    match client.config().timeout_config() {
+        Some(theirs) => theirs.to_builder().take_unset_from(ours).build(),
+        None => ours.build(),
+    }
+}
+
+/// A client that names this library, and leaves silent connections behind.
+fn named(mut builder: Builder) -> Client {
     if let Ok(library) = FrameworkMetadata::new("kcl-rust", Some(env!("CARGO_PKG_VERSION"))) {
         builder = builder.framework_metadata(library);
     }
-    Client::from_conf(builder.build())
+    Client::from_conf(builder.interceptor(LeaveSilent).build())
 }
 
 /// A page of ListShards or an iterator is a small answer: a slow attempt is a lost one.

@@ -168,7 +168,7 @@ impl KinesisSource {
     ) -> Self {
         let origins = Origins::default();
         let turns = Turns::new(LARGE_ANSWERS);
-        let callers = Callers::new(reading(&clients.records, &clients.codec));
+        let callers = Callers::new(reading(&clients.records, &clients.codec), clients.patience, Arc::clone(&clock));
         let shared = Shared { clients, callers, settings, clock, calls_in_flight, metrics, turns, readers, origins };
         KinesisSource { shared: Arc::new(shared) }
     }

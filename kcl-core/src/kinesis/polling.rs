@@ -140,6 +140,10 @@ impl PollingReader {
         let request = Request { iterator, limit, stream_arn };
         let call = allowance.count(self.source.callers.call(request));
         let (answered, decoded) = decoding(self.sizes.expected_records().min(limit.into()), call).await;
+        let Some(answered) = answered else {
+            allowance.leave_connection();
+            return Err(Fault::Unavailable("no answer in time".to_owned()));
+        };
         // What was decoded and makes no sense is an error of the call, too; then the codec knows more.
         if !matches!(decoded, Some(Err(_))) {
             answered?;

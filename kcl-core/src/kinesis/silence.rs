@@ -11,7 +11,7 @@ use aws_sdk_kinesis::error::BoxError;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
-/// Leaves silent connections behind. Set up once for a client.
+/// Leaves silent connections behind, where the SDK itself measures the time. Set up once for a client.
 #[derive(Debug)]
 pub(super) struct LeaveSilent;
 
@@ -29,12 +29,17 @@ impl Intercept for LeaveSilent {
     ) -> Result<(), BoxError> {
         let silent =
             context.output_or_error().is_some_and(|outcome| outcome.is_err_and(|error| error.is_timeout_error()));
-        if silent
-            && let Some(connection) = config.load::<CaptureSmithyConnection>().and_then(CaptureSmithyConnection::get)
-        {
-            tracing::debug!("a call had no answer in time; its connection takes no further ones");
-            connection.poison();
+        if silent && let Some(connection) = config.load::<CaptureSmithyConnection>() {
+            leave(connection);
         }
         Ok(())
+    }
+}
+
+/// No further calls are made on this connection.
+pub(super) fn leave(connection: &CaptureSmithyConnection) {
+    if let Some(connection) = connection.get() {
+        tracing::debug!("a call had no answer in time; its connection takes no further ones");
+        connection.poison();
     }
 }

@@ -221,7 +221,10 @@ impl FanOutReader {
             biased;
             answer = answer => answer,
             // No time-out of the SDK covers the wait for the first frame.
-            () = self.shared.clock.sleep_until(until) => Err(Fault::Unavailable("no answer in time".to_owned())),
+            () = self.shared.clock.sleep_until(until) => {
+                self.allowance.leave_connection();
+                Err(Fault::Unavailable("no answer in time".to_owned()))
+            }
         };
         let now = self.shared.clock.now();
         match answer {
@@ -270,6 +273,7 @@ impl FanOutReader {
                 Ok(None)
             }
             None => {
+                self.allowance.leave_connection();
                 let fault = Fault::Unavailable(format!("no event within {LIVENESS:?}, not even an empty one"));
                 self.failed(Reason::Silent, now, fault).map(Some)
             }

@@ -7,7 +7,8 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 
 use super::shard::{Shard, Turn};
-use super::{Fake, KinesisClients, Reply, TestClock, by_name, shard_of, source_with};
+use super::{Fake, KinesisClients, Reply, TestClock, by_name, settings, shard_of, source_with};
+use crate::kinesis::KinesisSource;
 use crate::ports::{ReadError, StreamSource};
 use crate::settings::ReadLimit;
 use crate::types::{BytePermit, Position};
@@ -31,11 +32,32 @@ async fn only_control_calls_are_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_call_names_the_library() {
+async fn calls_name_the_library_where_that_costs_little() {
     let fake = Shard::open(1).serve();
     read_once(&fake).await.unwrap();
-    for call in fake.calls() {
-        assert!(call.user_agent.contains("lib/kcl-rust"), "{}: {}", call.operation, call.user_agent);
+    let calls = fake.calls();
+    let named = |operation: &str| {
+        let call = calls.iter().find(|call| call.operation == operation).unwrap();
+        call.user_agent.contains("lib/kcl-rust")
+    };
+    assert!(named("GetShardIterator") && !named("GetRecords"), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_is_not_answered_in_time_leaves_its_connection() {
+    let theirs = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(3)).build();
+    for timeouts in [None, Some(theirs)] {
+        let fake = Shard::open(2).with_turns([Turn::Answer(1), Turn::Reply(Reply::Silence)]).serve();
+        let mut config = fake.config();
+        config.set_timeout_config(timeouts);
+        let clients = KinesisClients::from_client(&Client::from_conf(config.build()));
+        let source = KinesisSource::new(clients, settings(ReadLimit::Service), Arc::new(TestClock::default()));
+        let mut reader = source.open(&shard_of(by_name()), Position::TrimHorizon);
+        for (records, left) in [(Some(1), 0), (None, 1), (Some(1), 1)] {
+            reader.ready().await;
+            let fetched = reader.next(BytePermit::unlimited()).await;
+            assert_eq!((fetched.ok().map(|fetched| fetched.batch.len()), fake.left()), (records, left));
+        }
     }
 }
 
@@ -50,7 +72,8 @@ fn time_outs_of_the_user_stay() {
     let fake = Shard::open(0).serve();
     let clients = KinesisClients::from_client(&fake.client());
     assert_eq!(timeouts(&clients.control), (None, second(5), second(20)));
-    assert_eq!(timeouts(&clients.records), (None, second(30), None));
+    assert_eq!((timeouts(&clients.records), clients.patience), ((None, None, None), second(30)), "callers see to it");
+    assert_eq!(timeouts(&clients.subscriptions), (None, second(30), None));
 
     let theirs = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -59,5 +82,9 @@ fn time_outs_of_the_user_stay() {
     let client = Client::from_conf(fake.config().timeout_config(theirs.build()).build());
     let clients = KinesisClients::from_client(&client);
     assert_eq!(timeouts(&clients.control), (second(1), second(2), None));
-    assert_eq!(timeouts(&clients.records), (second(1), second(2), None));
+    assert_eq!((timeouts(&clients.records), clients.patience), ((second(1), second(2), None), None));
+
+    let disabled = TimeoutConfig::builder().disable_operation_attempt_timeout().build();
+    let clients = KinesisClients::from_client(&Client::from_conf(fake.config().timeout_config(disabled).build()));
+    assert_eq!((timeouts(&clients.records), clients.patience), ((None, None, None), None));
 }

@@ -1,11 +1,13 @@
 //! A Kinesis of one closure, behind the SDK's HTTP connector: no sockets, no TLS, the real wire format.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Builder, Config, Credentials, Region, RuntimeComponents};
 use aws_sdk_kinesis::error::ConnectorError;
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -50,11 +52,12 @@ type Handler = dyn Fn(&Call) -> Reply + Send + Sync;
 pub(super) struct Fake {
     handler: Arc<Handler>,
     calls: Arc<Mutex<Vec<Call>>>,
+    left: Arc<AtomicUsize>,
 }
 
 impl Fake {
     pub(super) fn new(handler: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
-        Fake { handler: Arc::new(handler), calls: Arc::default() }
+        Fake { handler: Arc::new(handler), calls: Arc::default(), left: Arc::default() }
     }
 
     pub(super) fn client(&self) -> Client {
@@ -71,6 +74,26 @@ impl Fake {
 
     pub(super) fn calls(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// Over how many calls' connections nothing more is to be sent.
+    pub(super) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Tells the SDK of a connection, as its own connectors do.
+    fn connect(&self, request: HttpRequest) {
+        let request = request.try_into_http1x().unwrap();
+        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            let left = Arc::clone(&self.left);
+            capture.set_connection_retriever(move || {
+                let left = Arc::clone(&left);
+                let leave = move || {
+                    left.fetch_add(1, Ordering::Relaxed);
+                };
+                Some(ConnectionMetadata::builder().proxied(false).poison_fn(leave).build())
+            });
+        }
     }
 
     pub(super) fn count(&self, operation: &str) -> usize {
@@ -97,6 +120,7 @@ impl HttpConnector for Fake {
         let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or(Value::Null);
         let user_agent = request.headers().get("x-amz-user-agent").unwrap_or_default().to_owned();
         let call = Call { operation, user_agent, body };
+        self.connect(request);
         let fake = self.clone();
         HttpConnectorFuture::new(async move {
             // Two points at which the caller may lose interest: before the server has seen the request, and after.

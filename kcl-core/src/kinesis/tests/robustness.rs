@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
+use futures_util::poll;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -40,23 +42,15 @@ async fn read_all(reader: &mut Box<dyn ShardReader>) -> Vec<String> {
 /// Polls a future at most so many times, then drops it.
 async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut left = times;
-    std::future::poll_fn(move |context| {
-        if left == 0 {
-            return Poll::Ready(None);
+    for _ in 0..times {
+        if let Poll::Ready(value) = poll!(future.as_mut()) {
+            return Some(value);
         }
-        left -= 1;
-        match future.as_mut().poll(context) {
-            Poll::Ready(value) => Poll::Ready(Some(value)),
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            Poll::Pending => {
-                // Polled again whether or not anything happened, or a future that waits for others would never be dropped.
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
-    })
-    .await
+        // Polled again whether or not anything happened, or a future that waits for others would never be dropped. Time
+        // passes meanwhile, as much as between two calls to a shard.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    None
 }
 
 fn all(count: usize) -> Vec<String> {
