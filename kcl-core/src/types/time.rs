@@ -1,6 +1,7 @@
 //! Time as values: a monotonic [`Moment`], a wall-clock [`Timestamp`], and back-off delays from an attempt and a seed.
 
 use std::fmt;
+use std::num::NonZero;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -53,41 +54,69 @@ const fn nanos(span: Duration) -> u64 {
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
-/// Wall time in whole milliseconds since 1970-01-01 UTC. Only stored and shown, never used to judge another machine.
+/// Wall time in whole milliseconds since 1970-01-01 UTC. Only stored and shown, and never used to judge whether another
+/// machine lives: clocks of machines differ.
+///
+/// Kept with the sign bit turned over, which keeps the order and makes zero the one time that there is not: so none takes
+/// up no room beside it in the rows that a worker has in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Timestamp(i64);
+#[serde(from = "i64", into = "i64")]
+pub struct Timestamp(NonZero<u64>);
 
 impl Timestamp {
     /// From seconds since the epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
-        Timestamp(seconds.saturating_mul(1_000))
+        Timestamp::from_millis(seconds.saturating_mul(1_000))
     }
 
     /// Unix seconds, parts of a second cut off towards the past.
     pub const fn as_seconds(self) -> i64 {
-        self.0.div_euclid(1_000)
+        self.as_millis().div_euclid(1_000)
     }
 
-    /// From milliseconds since the epoch.
+    /// From milliseconds since the epoch. The least number there is counts as the one above it.
     pub const fn from_millis(millis: i64) -> Self {
-        Timestamp(millis)
+        match NonZero::new(millis as u64 ^ SIGN) {
+            Some(turned) => Timestamp(turned),
+            None => Timestamp(NonZero::<u64>::MIN),
+        }
     }
 
     /// Milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
-        self.0
+        (self.0.get() ^ SIGN) as i64
     }
 
     /// The time from `earlier` to this; zero if `earlier` is not earlier.
     pub fn since(self, earlier: Timestamp) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.as_millis().saturating_sub(earlier.as_millis())).unwrap_or(0))
+    }
+
+    /// The time that lies `before` earlier.
+    pub fn saturating_sub(self, before: Duration) -> Timestamp {
+        let millis = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.as_millis().saturating_sub(millis))
+    }
+}
+
+const SIGN: u64 = 1 << 63;
+
+impl From<i64> for Timestamp {
+    fn from(millis: i64) -> Self {
+        Timestamp::from_millis(millis)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(stamp: Timestamp) -> Self {
+        stamp.as_millis()
     }
 }
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        Timestamp(match time.duration_since(UNIX_EPOCH) {
+        Timestamp::from_millis(match time.duration_since(UNIX_EPOCH) {
             Ok(after) => millis(after),
             Err(before) => -millis(before.duration()),
         })
@@ -96,16 +125,16 @@ impl From<SystemTime> for Timestamp {
 
 impl From<Timestamp> for SystemTime {
     fn from(stamp: Timestamp) -> SystemTime {
-        let span = Duration::from_millis(stamp.0.unsigned_abs());
-        if stamp.0 >= 0 { UNIX_EPOCH + span } else { UNIX_EPOCH - span }
+        let span = Duration::from_millis(stamp.as_millis().unsigned_abs());
+        if stamp.as_millis() >= 0 { UNIX_EPOCH + span } else { UNIX_EPOCH - span }
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
+        match jiff::Timestamp::from_millisecond(self.as_millis()) {
             Ok(stamp) => write!(f, "{stamp}"),
-            Err(_) => write!(f, "{} ms", self.0),
+            Err(_) => write!(f, "{} ms", self.as_millis()),
         }
     }
 }
@@ -164,5 +193,18 @@ mod tests {
             assert_eq!(Timestamp::from(SystemTime::from(stamp)), stamp);
         }
         assert_eq!(Timestamp::from_millis(1_500).to_string(), "1970-01-01T00:00:01.5Z");
+    }
+
+    #[test]
+    fn timestamps_keep_their_number_and_its_order_and_none_takes_up_no_room() {
+        let numbers = [i64::MIN + 1, -86_400_000, -1, 0, 1, 1_795_257_281_123, i64::MAX];
+        let stamps = numbers.map(Timestamp::from_millis);
+        assert_eq!(stamps.map(Timestamp::as_millis), numbers);
+        assert!(stamps.is_sorted());
+        assert_eq!(Timestamp::from_millis(i64::MIN), stamps[0], "the one number that there is no room for");
+        assert_eq!(serde_json::to_string(&stamps[5]).unwrap(), "1795257281123");
+        assert_eq!(serde_json::from_str::<Timestamp>("-1").unwrap(), stamps[2]);
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<i64>());
+        assert_eq!(stamps[4].saturating_sub(Duration::from_millis(2)), stamps[2]);
     }
 }
