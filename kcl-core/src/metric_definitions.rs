@@ -25,7 +25,8 @@ pub const STALLED: &str = "kcl_shard_stalled";
 pub const OUTSIDE_SHARD: &str = "kcl_records_outside_shard_total";
 /// Aggregates that could not be opened and were delivered as they came.
 pub const CORRUPT_AGGREGATES: &str = "kcl_corrupt_aggregates_total";
-/// Checkpoints whose record the stream no longer kept when reading was to go on there: what came after it may be lost.
+/// Checkpoints whose record the stream no longer kept when reading was to go on there, of shards that were not at their tip
+/// within a day: what came after it may be lost.
 pub const DATA_LOSSES: &str = "kcl_data_losses_total";
 /// Shard tasks that did not get on and were started anew, by reason.
 pub const SHARD_RESTARTS: &str = "kcl_shard_restarts_total";

@@ -32,6 +32,7 @@ pub(crate) const OWN_COUNTER: &str = "k_c";
 pub(crate) const START: &str = "k_start";
 pub(crate) const LAST_OWNER: &str = "k_by";
 pub(crate) const STREAM_CREATED: &str = "k_stream";
+pub(crate) const TIP: &str = "k_tip";
 
 // Worker rows, written by the KCL too. Its `sup` and `slu` are never written: they announce features that Java leaders
 // wait for.
@@ -117,4 +118,4 @@ pub(crate) const PLANNING: &[&str] = &[
 
 /// What `Projection::Planning` leaves out.
 #[cfg(feature = "sqlite")]
-pub(crate) const NOT_FOR_PLANNING: &[&str] = &[PENDING, PENDING_SUB, PENDING_STATE, HASH_START, HASH_END];
+pub(crate) const NOT_FOR_PLANNING: &[&str] = &[PENDING, PENDING_SUB, PENDING_STATE, HASH_START, HASH_END, TIP];

@@ -165,5 +165,6 @@ fn lease_size(lease: &Lease) -> usize {
     let switches = "ownerSwitchesSinceCheckpoint".len() + 2;
     let hashes = text("startingHashKeyendingHashKey".len(), lease.hash_range.map(|_| 2 * 38));
     let rest = "entityTypeLEASEthroughputKBpsk_start".len() + 10 + 8;
+    let rest = rest + text("k_tip".len(), lease.tip.map(|_| 8));
     names + owner + last + counters + checkpoint + switches + hashes + rest
 }

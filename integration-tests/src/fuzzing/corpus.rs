@@ -90,6 +90,7 @@ pub(super) fn rows() -> Vec<Vec<u8>> {
         "ownerSwitchesSinceCheckpoint": { "N": "0" }, "checkpoint": { "S": "12" },
         "checkpointSubSequenceNumber": { "N": "3" }, "leaseOwner": { "S": "worker-b" }, "k_epoch": { "N": "4" },
         "k_c": { "N": "7" }, "k_start": { "N": "1767225600000" }, "k_by": { "S": "worker-a" }, "k_stream": { "N": "1767225600" },
+        "k_tip": { "N": "1767225600456" },
     });
     corpus.push(ours.to_string().into_bytes());
     corpus.extend((1..8_u8).map(|number| (1..=4 * number).map(|byte| byte.wrapping_mul(37)).collect()));

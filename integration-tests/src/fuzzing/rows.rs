@@ -261,7 +261,7 @@ const NUMBERS: [&str; 14] = [
 ];
 
 /// As in `row_names` of the library; and some that it does not know.
-const NAMES: [&str; 43] = [
+const NAMES: [&str; 44] = [
     "leaseKey",
     "entityType",
     "leaseOwner",
@@ -285,6 +285,7 @@ const NAMES: [&str; 43] = [
     "k_start",
     "k_by",
     "k_stream",
+    "k_tip",
     "lut",
     "sts",
     "opr",

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::memory::MemoryStore;
+use kcl_core::ports::DataLoss;
 use kcl_core::settings::{InitialPosition, ReaderKind};
 use kcl_core::{EventStream, Settings, Worker, WorkerEvent, WorkerHandle};
 use kcl_local::{Fault, FaultRule};
@@ -53,6 +54,75 @@ impl Consumer {
     }
 }
 
+/// What a worker that has stopped told of losses.
+async fn losses(events: &mut EventStream) -> Vec<DataLoss> {
+    let mut told = Vec::new();
+    while let Some(Ok(event)) = events.next().await {
+        match event {
+            WorkerEvent::DataLoss { loss, .. } => told.push(loss),
+            WorkerEvent::Stopped => break,
+            _ => {}
+        }
+    }
+    told
+}
+
+#[test]
+fn a_shard_that_was_only_empty_for_longer_than_the_retention_goes_on_without_a_report() {
+    for reader in READERS {
+        on_a_stream(1, async |scene| {
+            let consumer = Consumer::new(&scene, reader);
+            scene.put("read");
+            let mut told = Vec::new();
+            for _ in 0..3 {
+                let (worker, mut events) = consumer.start(InitialPosition::TrimHorizon).await;
+                scene.pass(Duration::from_secs(30)).await;
+                consumer.stop(worker).await;
+                told.extend(losses(&mut events).await);
+                scene.pass(15 * HOUR).await;
+            }
+            assert!(scene.kinesis.all_records(STREAM).unwrap().is_empty(), "it is older than the retention");
+            let (worker, mut events) = consumer.start(InitialPosition::TrimHorizon).await;
+            scene.pass(Duration::from_secs(30)).await;
+            scene.put("new");
+            scene.pass(Duration::from_secs(30)).await;
+            consumer.stop(worker).await;
+            told.extend(losses(&mut events).await);
+            assert_eq!((told, consumer.given()), (vec![], vec!["read".to_owned(), "new".to_owned()]), "{reader:?}");
+        });
+    }
+}
+
+#[test]
+fn a_shard_that_is_empty_because_all_of_it_is_lost_is_reported_with_the_next_record() {
+    for reader in READERS {
+        on_a_stream(1, async |scene| {
+            let consumer = Consumer::new(&scene, reader);
+            scene.put("read");
+            let (worker, _events) = consumer.start(InitialPosition::TrimHorizon).await;
+            scene.pass(Duration::from_secs(30)).await;
+            consumer.stop(worker).await;
+            scene.put("lost");
+            scene.pass(30 * HOUR).await;
+            // One worker finds nothing at all, the next one finds what came since.
+            let mut told = Vec::new();
+            for data in ["new", "newer"] {
+                let (worker, mut events) = consumer.start(InitialPosition::TrimHorizon).await;
+                scene.pass(Duration::from_secs(30)).await;
+                consumer.stop(worker).await;
+                told.extend(losses(&mut events).await);
+                scene.put(data);
+            }
+            let (worker, mut events) = consumer.start(InitialPosition::TrimHorizon).await;
+            scene.pass(Duration::from_secs(30)).await;
+            consumer.stop(worker).await;
+            told.extend(losses(&mut events).await);
+            assert_eq!(told.len(), 1, "{reader:?}: {told:?}");
+            assert_eq!(consumer.given(), ["read", "new", "newer"], "{reader:?}");
+        });
+    }
+}
+
 #[test]
 fn a_checkpoint_older_than_the_retention_is_reported_once_and_reading_goes_on_with_what_is_kept() {
     for reader in READERS {
@@ -79,16 +149,8 @@ fn a_checkpoint_older_than_the_retention_is_reported_once_and_reading_goes_on_wi
 
             assert_eq!(consumer.given(), ["read", "kept", "new"], "{reader:?}");
             let records = scene.kinesis.all_records(STREAM).unwrap();
-            let mut told = Vec::new();
-            for events in [&mut events, &mut later] {
-                while let Some(Ok(event)) = events.next().await {
-                    match event {
-                        WorkerEvent::DataLoss { loss, .. } => told.push(loss),
-                        WorkerEvent::Stopped => break,
-                        _ => {}
-                    }
-                }
-            }
+            let mut told = losses(&mut events).await;
+            told.extend(losses(&mut later).await);
             assert_eq!(told.len(), 1, "{reader:?}: {told:?}");
             assert_eq!(told[0].next.to_string(), records[0].1.sequence_number.to_string(), "{reader:?}");
             assert!(told[0].checkpoint < told[0].next);

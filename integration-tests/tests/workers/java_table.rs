@@ -10,7 +10,7 @@ use crate::items::{Item, item_of, java_rows, java_table, key_of, same};
 use crate::virtual_time::{STREAM, Scene, TABLE, shard};
 
 /// What a worker that takes over, reads, checkpoints and releases writes in a lease. Everything else stays.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "leaseOwner",
     "checkpointOwner",
     "leaseCounter",
@@ -21,6 +21,7 @@ const OURS: [&str; 11] = [
     "k_c",
     "k_by",
     "k_start",
+    "k_tip",
     "throughputKBps",
 ];
 /// What a checkpoint replaces that was prepared before.

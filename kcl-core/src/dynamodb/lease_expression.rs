@@ -109,6 +109,9 @@ fn apply(change: &LeaseChange, expression: &mut Expression) {
     if let Some(worker) = &change.last_owner {
         expression.set(a::LAST_OWNER, text(worker.as_str()));
     }
+    if let Some(tip) = change.tip {
+        expression.set(a::TIP, number(tip.as_millis()));
+    }
 }
 
 fn change_worker(change: &Change<WorkerId>, attribute: &str, expression: &mut Expression) {

@@ -98,6 +98,7 @@ fn lease_from(fields: &Fields<'_>) -> Result<Lease, RowProblem> {
     lease.start = fields.whole(a::START)?.map(Timestamp::from_millis);
     lease.last_owner = fields.parsed(a::LAST_OWNER, WorkerId::new)?;
     lease.stream_created = fields.whole(a::STREAM_CREATED)?.map(Timestamp::from_seconds);
+    lease.tip = fields.whole(a::TIP)?.map(Timestamp::from_millis);
     Ok(lease)
 }
 

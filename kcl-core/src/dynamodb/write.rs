@@ -80,5 +80,6 @@ pub(super) fn lease(lease: &Lease) -> Item {
     put(a::START, lease.start.map(|start| number(start.as_millis())));
     put(a::LAST_OWNER, lease.last_owner.as_ref().map(|worker| text(worker.as_str())));
     put(a::STREAM_CREATED, lease.stream_created.map(|created| number(created.as_seconds())));
+    put(a::TIP, lease.tip.map(|tip| number(tip.as_millis())));
     item
 }

@@ -6,7 +6,7 @@ use crate::types::{Position, RecordEntry, SequenceNumber};
 /// Looks at the first records after a start at a checkpoint.
 ///
 /// A tenure resumes *at* the record of its checkpoint, so that record comes first, unless it is older than the stream's
-/// retention. Then nobody can say what else is gone.
+/// retention. What else is gone cannot be seen here: whoever reads knows whether the shard was at its tip not long ago.
 #[derive(Debug)]
 pub(super) struct Resumption {
     at: Option<SequenceNumber>,

@@ -295,6 +295,7 @@ fn projected(row: &Row, projection: Projection) -> Row {
     if let (Row::Lease(lease), Projection::Planning) = (&mut row, projection) {
         lease.pending = None;
         lease.hash_range = None;
+        lease.tip = None;
     }
     row
 }

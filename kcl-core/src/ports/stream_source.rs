@@ -121,7 +121,8 @@ pub struct Fetched {
     pub lag: Option<Duration>,
     /// Present if nothing follows: the shard is closed, and this was its last answer.
     pub end: Option<ShardEnd>,
-    /// Present if the record at which reading was to resume is no longer kept. Told once, with the first records.
+    /// Present if the record at which reading was to resume is no longer kept. Told once, with the first records. Whether
+    /// anything is lost the runtime decides: not if the row of the lease shows that the shard was at its tip since.
     pub data_loss: Option<DataLoss>,
 }
 
@@ -138,8 +139,12 @@ impl Fetched {
     }
 }
 
-/// The record of a checkpoint is older than what the stream keeps. Records that came after it may be lost: all of them were,
-/// up to `next`. If nothing came for longer than the retention, nothing is lost; nobody can tell the two apart.
+/// The record of a checkpoint is older than what the stream keeps. All records that came between it and `next` are lost.
+///
+/// If nothing came, nothing is lost. A worker tells the two apart by when the shard was last seen to have nothing beyond its
+/// checkpoint, which it stores in the row of the lease (`k_tip`): less than 23 hours ago, and nothing is reported, since
+/// no stream keeps its records for less than a day. Where the row does not say, because the source does not tell its lag, or
+/// nothing was read for so long, it is reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataLoss {
     /// The last record that was completed.

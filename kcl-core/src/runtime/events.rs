@@ -66,8 +66,8 @@ pub enum WorkerEvent {
         /// The tenure.
         tenure: Arc<ShardTenure>,
     },
-    /// The record of the checkpoint is no longer kept: the shard was not read for longer than the stream's retention. Reading
-    /// goes on with what is there.
+    /// The record of the checkpoint is no longer kept, and the shard was not seen at its tip within a day: it was not read for
+    /// longer than the stream's retention. Reading goes on with what is there.
     DataLoss {
         /// The tenure.
         tenure: Arc<ShardTenure>,

@@ -14,6 +14,8 @@ pub(crate) struct SharedTenure {
     pub(crate) token: FencingToken,
     /// Microseconds since the clock's origin.
     deadline: AtomicU64,
+    /// When the shard last had nothing beyond what was completed then; as the deadline, and 0 for never.
+    tip: AtomicU64,
     standing: Mutex<Standing>,
     pub(crate) orders: Orders,
 }
@@ -45,6 +47,7 @@ impl SharedTenure {
             tenure,
             token,
             deadline: AtomicU64::new(micros(deadline)),
+            tip: AtomicU64::new(0),
             standing: Mutex::new(Standing { row, reached: None, untold: None }),
             orders: Orders::default(),
         })
@@ -81,6 +84,19 @@ impl SharedTenure {
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         let standing = self.standing();
         standing.reached.clone().map_or_else(|| standing.row.checkpoint.clone(), Checkpoint::At)
+    }
+
+    /// At this time the shard had nothing beyond what is completed by now.
+    pub(crate) fn at_tip(&self, asked: Moment) {
+        self.tip.store(micros(asked), Ordering::Release);
+    }
+
+    /// When the shard last had nothing beyond what was completed then. Whoever wants to know what that was asks for it
+    /// afterwards: what is completed only grows, so it covers what the tip was noted with. The other way round a tip could
+    /// come with what was completed before.
+    pub(crate) fn tip(&self) -> Option<Moment> {
+        let micros = self.tip.load(Ordering::Acquire);
+        (micros > 0).then(|| Moment::from_origin(Duration::from_micros(micros)))
     }
 
     /// What was completed since the last call.

@@ -7,8 +7,10 @@
 //! ```
 //!
 //! [`machine`] takes in what happened and says what to do next; [`progress`] keeps the ledger of what was delivered and
-//! completed. [`watchdog`] judges from outside whether the task gets on. None of them does IO, reads a clock or draws random numbers.
+//! completed. [`kept`] knows whether what is to come is all there. [`watchdog`] judges from outside whether the task gets on.
+//! None of them does IO, reads a clock or draws random numbers.
 
+pub(crate) mod kept;
 pub(crate) mod machine;
 pub(crate) mod progress;
 pub(crate) mod watchdog;

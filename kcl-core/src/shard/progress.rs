@@ -32,6 +32,11 @@ impl Progress {
         self.safe.as_ref()
     }
 
+    /// Whether everything that was handed out is completed.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Records up to `last` are handed out. They follow everything that was handed out before.
     pub(crate) fn deliver(&mut self, last: RecordPosition) -> DeliveryId {
         let before = self.open.back().map(|delivery| &delivery.last).or(self.safe.as_ref());

@@ -70,6 +70,7 @@ fn lease_from(document: &Document<'_>) -> Result<Lease, RowProblem> {
     lease.start = document.whole(a::START)?.map(Timestamp::from_millis);
     lease.last_owner = document.parsed(a::LAST_OWNER, WorkerId::new)?;
     lease.stream_created = document.whole(a::STREAM_CREATED)?.map(Timestamp::from_seconds);
+    lease.tip = document.whole(a::TIP)?.map(Timestamp::from_millis);
     Ok(lease)
 }
 

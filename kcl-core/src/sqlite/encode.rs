@@ -45,6 +45,7 @@ pub(super) fn lease(lease: &Lease) -> Members {
         (a::START, json!(lease.start.map(|start| start.as_millis()))),
         (a::LAST_OWNER, json!(lease.last_owner)),
         (a::STREAM_CREATED, json!(lease.stream_created.map(Timestamp::as_seconds))),
+        (a::TIP, json!(lease.tip.map(Timestamp::as_millis))),
     ])
 }
 

@@ -201,7 +201,7 @@ pub enum Projection {
     /// Everything.
     All,
     /// What planning needs: owners, counters, epochs, checkpoints, parents and children, throughput, signs of life.
-    /// Pending checkpoints and hash ranges are left out.
+    /// Pending checkpoints, hash ranges and when shards were at their tip are left out.
     Planning,
 }
 

@@ -51,6 +51,8 @@ pub struct Lease {
     /// `k_stream`: when the stream that the checkpoint belongs to was created, in whole seconds. A stream that was deleted
     /// and created again under the same name has another time.
     pub stream_created: Option<Timestamp>,
+    /// `k_tip`: at this time the shard had nothing beyond the checkpoint. It stays true while the checkpoint advances.
+    pub tip: Option<Timestamp>,
 }
 
 /// A checkpoint that was prepared but not committed yet.
@@ -115,6 +117,7 @@ impl Lease {
             start: None,
             last_owner: None,
             stream_created: None,
+            tip: None,
         }
     }
 

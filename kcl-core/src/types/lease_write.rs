@@ -77,6 +77,8 @@ pub struct LeaseChange {
     pub start: Option<Timestamp>,
     /// `k_by`.
     pub last_owner: Option<WorkerId>,
+    /// `k_tip`.
+    pub tip: Option<Timestamp>,
 }
 
 /// How `ownerSwitchesSinceCheckpoint` changes.
@@ -149,6 +151,7 @@ impl LeaseChange {
         if let Some(worker) = &self.last_owner {
             row.last_owner = Some(worker.clone());
         }
+        row.tip = self.tip.or(row.tip);
         row
     }
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod processing;
 mod recreated;
 mod resting;
+mod retention;
 mod shard_end;
 mod sharing;
 mod slow_store;

@@ -91,8 +91,9 @@ fn taking_renewing_and_checkpointing_name_only_what_they_change() {
         "SET leaseOwner = w-2, leaseCounter = 8, k_c = 8, k_by = w-1 REMOVE checkpointOwner \
          ADD k_epoch 1, ownerSwitchesSinceCheckpoint 1"
     );
-    let renew = LeaseChange { counter: Some(9), throughput: Some(Throughput(1.5)), ..Default::default() };
-    assert_eq!(of(&renew), "SET leaseCounter = 9, k_c = 9, throughputKBps = 1.500000");
+    let tip = Some(Timestamp::from_millis(1_795_257_281_123));
+    let renew = LeaseChange { counter: Some(9), throughput: Some(Throughput(1.5)), tip, ..Default::default() };
+    assert_eq!(of(&renew), "SET leaseCounter = 9, k_c = 9, throughputKBps = 1.500000, k_tip = 1795257281123");
     let checkpoint = LeaseChange {
         checkpoint: Some(Checkpoint::At(RecordPosition { sequence: "77".parse().unwrap(), sub: 3 })),
         owner_switches: Some(OwnerSwitches::Reset),

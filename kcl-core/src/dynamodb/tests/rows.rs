@@ -104,6 +104,7 @@ fn our_own_attributes_and_the_remaining_sentinels_survive_the_way_there_and_back
         lease.own_counter = Some(3);
         lease.start = Some(Timestamp::from_millis(-5));
         lease.stream_created = Some(Timestamp::from_millis(1_795_257_280_000));
+        lease.tip = Some(Timestamp::from_millis(1_795_257_281_123));
         lease.owner_switches = 2;
         lease.pending = Some(Box::new(PendingCheckpoint::new(Checkpoint::ShardEnd, None)));
         lease.throughput = Some(Throughput(0.000001));

@@ -59,6 +59,7 @@ fn a_bad_lease_names_its_attribute_and_value() {
         (r#"{"k_start": {"N": "0.5"}}"#, "k_start", "0.5"),
         (r#"{"k_by": {"S": "shardId-0"}}"#, "k_by", "shardId-0"),
         (r#"{"k_stream": {"N": "1e400"}}"#, "k_stream", "1e400"),
+        (r#"{"k_tip": {"S": "now"}}"#, "k_tip", "must be a number"),
     ] {
         refused("lease, running", json, attribute, part);
     }

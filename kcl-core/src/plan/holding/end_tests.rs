@@ -49,7 +49,7 @@ fn ending() -> (Lease, Holding) {
 }
 
 fn end(holding: &mut Holding, now: Moment) -> Vec<TransactionStep> {
-    match holding.write(now) {
+    match holding.write(now, None) {
         Some(Write::End(steps)) => steps,
         other => panic!("{other:?}"),
     }
@@ -122,7 +122,7 @@ fn a_lease_whose_end_cannot_be_written_is_renewed_meanwhile() {
     while holding.wake_at() < millis(60_000) {
         let now = holding.wake_at();
         assert_eq!(holding.check(now), None, "the lease is kept");
-        match holding.write(now) {
+        match holding.write(now, None) {
             Some(Write::Row(write)) => {
                 assert!(write.condition.holds(&row));
                 row = write.change.apply(&row);

@@ -13,7 +13,7 @@ use super::transition::{self, LeaseWrite, Role};
 use crate::settings::Timings;
 use crate::types::{
     Checkpoint, Epoch, FencingToken, Lease, LeaseKey, Moment, RecordPosition, StepResult, StoreError, Tenure,
-    TransactionStep, WorkerId, WriteOutcome,
+    Timestamp, TransactionStep, WorkerId, WriteOutcome,
 };
 use rhythm::Rhythm;
 use throughput::Average;
@@ -147,6 +147,9 @@ pub(crate) struct Holding {
     /// tells.
     look: bool,
 }
+
+/// By how much a tip must differ from the one in the row to be written.
+const TIP_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Holding {
     /// Begins with the row that a take, an adoption or a creation of ours produced, and when that write was sent.
@@ -298,9 +301,13 @@ impl Holding {
 
     /// The write that is due now, if any. Only one is under way at a time: each is conditional on the counter that the one
     /// before it produced. The caller sends it after this call and never before.
-    pub(crate) fn write(&mut self, now: Moment) -> Option<Write> {
+    ///
+    /// `tip` is when the shard had nothing beyond what is completed. It rides along, once in a while, where all of that is
+    /// stored.
+    pub(crate) fn write(&mut self, now: Moment, tip: Option<Timestamp>) -> Option<Write> {
         self.due(now)?;
         let unstored = self.unstored();
+        let all_stored = unstored.is_none();
         let throughput = self.carried.sample(now, self.rules.timings.renewal);
         let (me, role, epoch) = (&self.rules.me, self.role, self.epoch);
         let (mut write, purpose) = match self.farewell.as_deref().filter(|_| !self.gives_way_to_renewal(now)) {
@@ -318,6 +325,8 @@ impl Holding {
             }
         };
         write.change.throughput = throughput.filter(|_| throughput != self.row.throughput);
+        let all_stored = all_stored || write.change.checkpoint.is_some();
+        write.change.tip = tip.filter(|tip| all_stored && self.is_news(*tip));
         let (send, end) = match self.farewell.as_deref() {
             Some(Farewell::ShardEnd(ending)) if purpose == Purpose::Farewell && ending.has_rows() => {
                 let after = write.change.apply(&self.row);
@@ -327,6 +336,12 @@ impl Holding {
         };
         self.under_way = Some(UnderWay { sent: now, purpose, end });
         Some(send)
+    }
+
+    /// What counts in hours need not be written in seconds. A tip that lies before the one in the row comes from a clock that
+    /// is behind, or shows that the other was ahead.
+    fn is_news(&self, tip: Timestamp) -> bool {
+        self.row.tip.is_none_or(|before| tip.since(before).max(before.since(tip)) >= TIP_INTERVAL)
     }
 
     /// A transaction may be refused where a write of one row is not. While the shard cannot be ended the lease is kept.

@@ -48,7 +48,12 @@ fn apply(row: &mut Lease, write: &LeaseWrite) -> WriteOutcome {
 
 /// The write that is due, of the row alone.
 fn due(holding: &mut Holding, now: Moment) -> Option<LeaseWrite> {
-    holding.write(now).map(|write| match write {
+    due_with(holding, now, None)
+}
+
+/// The same, of a shard that was at its tip then.
+fn due_with(holding: &mut Holding, now: Moment, tip: Option<Timestamp>) -> Option<LeaseWrite> {
+    holding.write(now, tip).map(|write| match write {
         Write::Row(write) => *write,
         Write::End(steps) => panic!("{steps:?}"),
     })
@@ -101,6 +106,47 @@ fn a_flush_is_the_renewal() {
     assert_eq!(due(&mut holding, millis(100)), None, "one at a time");
     assert_eq!(holding.answer(apply(&mut row, &write), millis(120), 0).len(), 1);
     assert_eq!(holding.wake_at(), millis(100) + timings().renewal);
+}
+
+#[test]
+fn the_tip_rides_on_writes_that_leave_nothing_unstored_once_a_minute() {
+    let tip = |seconds| Some(Timestamp::from_seconds(seconds));
+    let (mut row, mut holding) = begun_with(Duration::from_secs(3_600));
+    let mut written = |holding: &mut Holding, at_tip| {
+        let now = holding.wake_at();
+        let write = due_with(holding, now, at_tip).unwrap();
+        let _ = holding.answer(apply(&mut row, &write), now, 0);
+        (write.change.tip, row.tip)
+    };
+    assert_eq!(written(&mut holding, None), (None, None));
+    assert_eq!(written(&mut holding, tip(1_000)), (tip(1_000), tip(1_000)));
+    assert_eq!(written(&mut holding, tip(1_059)), (None, tip(1_000)));
+    assert_eq!(written(&mut holding, tip(1_060)), (tip(1_060), tip(1_060)));
+    assert_eq!(written(&mut holding, tip(1_001)), (None, tip(1_060)));
+    assert_eq!(written(&mut holding, tip(1_000)), (tip(1_000), tip(1_000)), "another clock is believed no less");
+    holding.complete(position(6), 0);
+    assert_eq!(written(&mut holding, tip(1_500)), (tip(1_500), tip(1_500)), "the checkpoint rides, too");
+    holding.complete(position(7), 0);
+    assert_eq!(written(&mut holding, tip(2_000)), (None, tip(1_500)), "that one does not ride yet");
+    let now = holding.wake_at().saturating_sub(Duration::from_secs(1));
+    holding.flush(now);
+    assert_eq!(written(&mut holding, tip(2_000)), (tip(2_000), tip(2_000)));
+    holding.bid_farewell(Farewell::Release, holding.wake_at());
+    assert_eq!(written(&mut holding, tip(3_000)), (tip(3_000), tip(3_000)));
+}
+
+#[test]
+fn a_tip_whose_answer_is_lost_is_known_from_the_row() {
+    let (mut row, mut holding) = begun();
+    let tip = Some(Timestamp::from_seconds(1_000));
+    let first = due_with(&mut holding, millis(3_400), tip).unwrap();
+    let _ = apply(&mut row, &first);
+    assert_eq!(holding.answer(lost(), millis(4_400), 0), []);
+    let again = holding.wake_at();
+    let second = due_with(&mut holding, again, tip).unwrap();
+    assert_eq!(holding.answer(apply(&mut row, &second), again, 0), []);
+    assert_eq!(holding.row().tip, tip);
+    assert_eq!(due_with(&mut holding, again, tip).unwrap().change.tip, None, "it is there");
 }
 
 #[test]
@@ -305,6 +351,8 @@ fn fates() -> impl Strategy<Value = Fate> {
 enum Step {
     Write(Fate),
     Complete(u64),
+    /// The shard has nothing beyond what is completed.
+    AtTip,
     /// A leader asks to hand over.
     Ask,
     /// The worker reads the row, and perhaps hears of it late.
@@ -324,6 +372,7 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => fates().prop_map(Step::Write),
         6 => (1u64..3).prop_map(Step::Complete),
+        3 => Just(Step::AtTip),
         2 => Just(Step::Ask),
         3 => any::<bool>().prop_map(|stale| Step::Learn { stale }),
         1 => Just(Step::Take),
@@ -342,6 +391,8 @@ struct World {
     /// Rows that were read.
     read: Vec<Lease>,
     done: u64,
+    /// What was completed when the shard was at its tip, minute by minute.
+    tips: Vec<u64>,
     /// When others last saw the holder write.
     seen_at: Moment,
     /// Nobody else has changed hands on the row.
@@ -351,7 +402,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let (row, holding) = begun();
-        World { read: vec![row.clone()], row, holding, late: Vec::new(), done: 0, seen_at: millis(0), ours: true }
+        let (read, late, tips) = (vec![row.clone()], Vec::new(), Vec::new());
+        World { row, holding, late, read, done: 0, tips, seen_at: millis(0), ours: true }
     }
 
     /// A write of ours arrives.
@@ -364,6 +416,11 @@ impl World {
         }
         assert!(self.row.checkpoint >= before.checkpoint, "{} after {}", self.row.checkpoint, before.checkpoint);
         assert!(self.done == 0 || self.row.checkpoint <= Checkpoint::At(position(self.done)), "only what is completed");
+        if let Some(tip) = self.row.tip {
+            let done = self.tips[usize::try_from(tip.as_seconds() / 60).unwrap()];
+            let stored = self.row.checkpoint.record().map(|stored| stored.sequence.as_str().parse::<u64>().unwrap());
+            assert!(stored.unwrap_or(0) >= done, "the shard had more than is stored when it was at its tip");
+        }
         outcome
     }
 
@@ -379,7 +436,8 @@ impl World {
         if let Some(end) = self.holding.check(now) {
             return vec![end];
         }
-        let Some(write) = due(&mut self.holding, now) else { return Vec::new() };
+        let tip = self.tips.len().checked_sub(1).map(|last| Timestamp::from_seconds(60 * last as i64));
+        let Some(write) = due_with(&mut self.holding, now, tip) else { return Vec::new() };
         let outcome = match fate {
             Fate::Applied => self.arrive(&write, now),
             Fate::AppliedButLost => {
@@ -410,6 +468,7 @@ impl World {
                 self.done += records;
                 self.holding.complete(position(self.done), 0);
             }
+            Step::AtTip => self.tips.push(self.done),
             Step::Ask => {
                 if let Some(ask) = transition::ask_to_hand_over(&self.row, &worker("b")) {
                     let _ = apply(&mut self.row, &ask);

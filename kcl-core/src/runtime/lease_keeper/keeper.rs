@@ -228,12 +228,14 @@ impl Keeper {
         // Its time may be over, or its shard task may have given it up, since it was put there.
         self.visit(key, now);
         let Some(held) = self.tenures.get_mut(key) else { return false };
+        // In this order: what is completed then covers what the tip was noted with.
+        let tip = held.shared.tip().map(|tip| context.wall().saturating_sub(now.since(tip)));
         // What was completed while it waited for its turn rides along.
         held.note_completed();
         if context.stop.is_cancelled() {
             held.holding.leave_children();
         }
-        let write = held.holding.write(now);
+        let write = held.holding.write(now, tip);
         let sends = write.is_some();
         let tenure = held.shared.tenure.clone();
         self.under_way.extend(write.map(|write| send::write(context, tenure, write, now)));

@@ -20,12 +20,18 @@ use crate::plan::shard_sync::{are_over, rows_of};
 use crate::ports::{Fetched, LeaseLostReason, ReadError, ShardReader};
 use crate::shard::machine::Proof;
 use crate::shard::watchdog::Wait;
-use crate::types::{Checkpoint, ChildShard, Lease, Projection, Row, Shard, ShardId, ShardRef, StoreError};
+use crate::types::{Checkpoint, ChildShard, Lease, Moment, Projection, Row, Shard, ShardId, ShardRef, StoreError};
 
 /// What came of a question.
 pub(super) enum IoDone {
     Parents(Result<Parents, String>),
-    Fetched { reader: Box<dyn ShardReader>, budget: ShardBudget, result: Result<Fetched, ReadError> },
+    /// `asked`: before the source was.
+    Fetched {
+        reader: Box<dyn ShardReader>,
+        budget: ShardBudget,
+        asked: Moment,
+        result: Result<Fetched, ReadError>,
+    },
     Proof(Result<Proof, String>),
 }
 
@@ -65,7 +71,11 @@ pub(super) fn fetch(
     mut reader: Box<dyn ShardReader>,
     budget: ShardBudget,
 ) -> BoxFuture<'static, IoDone> {
-    let states = move |wait| tenancy.watch.reading(wait, tenancy.context.clock.now());
+    let states = move |wait| {
+        let now = tenancy.context.clock.now();
+        tenancy.watch.reading(wait, now);
+        now
+    };
     states(Wait::IdleAtTip);
     async move {
         reader.ready().await;
@@ -81,9 +91,9 @@ pub(super) fn fetch(
                 }
             }
         };
-        states(Wait::Fetch);
+        let asked = states(Wait::Fetch);
         let result = reader.next(permit).await;
-        IoDone::Fetched { reader, budget, result }
+        IoDone::Fetched { reader, budget, asked, result }
     }
     .boxed()
 }

@@ -17,6 +17,7 @@ use super::io::{FarewellDone, IoDone};
 use crate::metric_definitions::DELIVERY_FAILURES;
 use crate::ports::{LeaseLostReason, ShardReader};
 use crate::settings::EffectiveSettings;
+use crate::shard::kept::Kept;
 use crate::shard::machine::{Action, Finish, MachineSettings, Processed, ShardMachine, Start};
 use crate::types::{Backoff, Moment};
 
@@ -25,6 +26,7 @@ pub(super) struct ShardRun {
     pub(super) context: Arc<Context>,
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) machine: ShardMachine,
+    pub(super) kept: Kept,
     /// Orders that were passed on already.
     pub(super) heard: Heard,
     /// The reader and its account rest here between two fetches.
@@ -92,10 +94,12 @@ impl ShardRun {
         };
         let machine = ShardMachine::new(Arc::clone(&context.machine), start, now);
         tenancy.watch.begin(now);
+        let kept = Kept::resumed(tenancy.shared.tip(), row.tip, context.wall(), now);
         ShardRun {
             context,
             tenancy,
             machine,
+            kept,
             heard: Heard::default(),
             reader: None,
             io: None,

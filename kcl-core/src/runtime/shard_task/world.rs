@@ -122,7 +122,11 @@ impl ShardRun {
     }
 
     /// Reading goes on: to stop would lose more, and the records do not come back.
-    fn data_lost(&self, loss: DataLoss) {
+    fn data_lost(&self, loss: DataLoss, now: Moment) {
+        if self.kept.is_certain(now) {
+            tracing::debug!(checkpoint = %loss.checkpoint, next = %loss.next, "nothing came for longer than the retention");
+            return;
+        }
         tracing::error!(
             checkpoint = %loss.checkpoint,
             next = %loss.next,
@@ -259,12 +263,16 @@ impl ShardRun {
                 self.machine.handle_parents(over, now, random);
             }
             IoDone::Proof(result) => self.machine.handle_proof(result, now, random),
-            IoDone::Fetched { reader, budget, result } => {
+            IoDone::Fetched { reader, budget, asked, result } => {
                 self.reader = Some((reader, budget));
                 match result {
                     Ok(fetched) => {
                         if let Some(loss) = fetched.data_loss {
-                            self.data_lost(loss);
+                            self.data_lost(loss, now);
+                        }
+                        let at_tip = self.kept.answered(fetched.lag, fetched.batch.is_empty(), asked, now);
+                        if at_tip && self.machine.is_caught_up() {
+                            self.tenancy.shared.at_tip(asked);
                         }
                         self.machine.handle_fetched(fetched.batch, fetched.end, now);
                     }

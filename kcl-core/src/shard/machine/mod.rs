@@ -253,6 +253,13 @@ impl ShardMachine {
         self.current.is_some() || !self.queue.is_empty()
     }
 
+    /// Everything that was ever fetched is completed, and said to be.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        // What a stop or a loss drops from the queue is not completed.
+        let keeps_all = self.stop.is_none() && !self.lost;
+        keeps_all && self.queue.is_empty() && self.progress.is_settled() && self.reports.is_empty()
+    }
+
     /// The highest position below which everything is completed in this tenure.
     #[cfg(test)]
     pub(crate) fn safe(&self) -> Option<&RecordPosition> {

@@ -59,6 +59,41 @@ fn delivering(numbers: std::ops::RangeInclusive<u64>) -> ShardMachine {
 }
 
 #[test]
+fn it_is_caught_up_once_everything_fetched_is_completed_and_told() {
+    let mut machine = delivering(1..=2);
+    assert!(!machine.is_caught_up(), "user code is at work");
+    machine.handle_processed(Processed::Failed { first: None, error: "no".into() }, millis(0), 0);
+    assert!(!machine.is_caught_up(), "it is tried again");
+    let now = machine.poll_timeout().unwrap();
+    assert!(matches!(machine.poll_action(now), Some(Action::Deliver { .. })));
+    machine.handle_fetched(batch(3..=3), None, now);
+    machine.handle_processed(Processed::Completed, now, 0);
+    assert!(matches!(machine.poll_action(now), Some(Action::Progress { .. })));
+    assert!(!machine.is_caught_up(), "the next batch waits");
+    assert!(matches!(machine.poll_action(now), Some(Action::Deliver { .. })));
+    machine.handle_processed(Processed::Completed, now, 0);
+    assert!(!machine.is_caught_up(), "nobody knows of it yet");
+    assert!(matches!(machine.poll_action(now), Some(Action::Progress { .. })));
+    assert!(machine.is_caught_up());
+}
+
+#[test]
+fn what_a_stop_or_a_loss_drops_is_not_caught_up_with() {
+    for loses in [false, true] {
+        let mut machine = delivering(1..=2);
+        machine.handle_fetched(batch(3..=3), None, millis(0));
+        if loses {
+            machine.lose()
+        } else {
+            machine.stop(StopReason::Restart, millis(1_000))
+        }
+        machine.handle_processed(Processed::Completed, millis(0), 0);
+        while machine.poll_action(millis(0)).is_some() {}
+        assert!(!machine.has_work() && !machine.is_caught_up());
+    }
+}
+
+#[test]
 fn an_error_delivers_the_same_records_again_after_a_delay_and_reports_a_stall_on_the_third() {
     let mut machine = delivering(1..=3);
     let mut now = millis(0);

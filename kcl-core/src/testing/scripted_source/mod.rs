@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::ports::{Clock, Fetched, ListedShards, ReadError, ShardReader, SourceError, StreamSource};
+use crate::ports::{Clock, DataLoss, Fetched, ListedShards, ReadError, ShardReader, SourceError, StreamSource};
 use crate::types::{
     BytePermit, ChildShard, HashRange, Position, RecordBatch, RecordEntry, SequenceNumber, Shard, ShardEnd, ShardId,
     ShardRef, StreamId, Timestamp,
@@ -40,6 +40,8 @@ struct Streams {
     unlisted: BTreeMap<StreamId, SourceError>,
     /// Most records of one answer.
     batch_limit: Option<usize>,
+    /// Answers do not tell their lag.
+    lag_unknown: bool,
 }
 
 /// One shard.
@@ -185,6 +187,11 @@ impl ScriptedSource {
         self.lock().batch_limit = Some(records);
     }
 
+    /// Lets answers leave open how far behind the tip they are, as some servers do, or tell it again.
+    pub fn set_lag_known(&self, known: bool) {
+        self.lock().lag_unknown = !known;
+    }
+
     /// The positions at which readers of the shard were opened, the oldest first.
     pub fn opened(&self, shard: &ShardRef) -> Vec<Position> {
         self.change(shard, |script| script.opened.clone())
@@ -316,6 +323,7 @@ impl Reader {
     fn fetch(&mut self, permit: BytePermit) -> Result<Fetched, ReadError> {
         let streams = &mut *self.source.lock();
         let limit = streams.batch_limit.unwrap_or(usize::MAX);
+        let lag_known = !streams.lag_unknown;
         let Some(script) = streams.script(&self.shard) else {
             let (shard, message) = (self.shard.to_string(), "it was not scripted, or removed".into());
             return Err(ReadError::NotFound { shard, message });
@@ -327,14 +335,16 @@ impl Reader {
         let taken = fitting(&script.records[start..], limit, permit.bytes());
         let rest = &script.records[start + taken..];
         let now = self.source.clock.wall();
-        let lag = rest.first().map_or(Some(Duration::ZERO), |next| Some(now.since(next.arrival?)));
+        let lag =
+            rest.first().map_or(Some(Duration::ZERO), |next| Some(now.since(next.arrival?))).filter(|_| lag_known);
         let end = script.end.clone().filter(|_| rest.is_empty());
-        let batch = RecordBatch::new(script.records[start..start + taken].to_vec(), lag, permit);
+        let records = script.records[start..start + taken].to_vec();
+        let data_loss = self.cursor.gap(script, &records);
         if taken > 0 {
             self.cursor = Cursor::Index(start + taken);
         }
         self.nudges = script.nudges;
-        Ok(Fetched::new(batch, lag, end))
+        Ok(Fetched::new(RecordBatch::new(records, lag, permit), lag, end).with_data_loss(data_loss))
     }
 }
 
@@ -386,6 +396,14 @@ impl Cursor {
             Cursor::Start(Position::After(sequence)) => records.partition_point(|entry| entry.sequence <= *sequence),
         };
         index.max(script.trimmed)
+    }
+
+    /// Told with the first records if the one at which reading was to resume is trimmed.
+    fn gap(&self, script: &Script, records: &[RecordEntry]) -> Option<DataLoss> {
+        let Cursor::Start(Position::At(position)) = self else { return None };
+        let (checkpoint, next) = (position.sequence.clone(), records.first()?.sequence.clone());
+        let trimmed = &script.records[..script.trimmed];
+        trimmed.iter().any(|entry| entry.sequence == checkpoint).then_some(DataLoss { checkpoint, next })
     }
 }
 

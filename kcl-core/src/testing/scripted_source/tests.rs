@@ -138,3 +138,25 @@ fn an_answer_keeps_to_the_permit_but_gives_at_least_one_record() {
         assert_eq!((fetched.batch.len(), fetched.lag), (records, Some(Duration::from_millis(lag))));
     }
 }
+
+#[test]
+fn a_record_that_was_trimmed_is_missed_by_who_wants_to_resume_there() {
+    let (_, source) = source_with(&["one", "two", "three"]);
+    source.trim(&shard(), &"1".parse().unwrap());
+    let loss = DataLoss { checkpoint: "1".parse().unwrap(), next: "2".parse().unwrap() };
+    for (sequence, sub, expected) in [("1", 1, Some(loss)), ("2", 0, None)] {
+        let mut reader = source.open(&shard(), Position::At(position(sequence, sub)));
+        let told = [0, 1].map(|_| reader.next(BytePermit::unlimited()).now_or_never().unwrap().unwrap().data_loss);
+        assert_eq!(told, [expected, None]);
+    }
+}
+
+#[test]
+fn answers_tell_their_lag_unless_it_is_hidden() {
+    let (_, source) = source_with(&["one"]);
+    let mut reader = source.open(&shard(), Position::TrimHorizon);
+    for (known, lag) in [(false, None), (true, Some(Duration::ZERO))] {
+        source.set_lag_known(known);
+        assert_eq!(reader.next(BytePermit::unlimited()).now_or_never().unwrap().unwrap().lag, lag);
+    }
+}

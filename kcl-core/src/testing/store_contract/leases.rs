@@ -172,6 +172,7 @@ async fn a_change_changes_what_it_names_and_nothing_else(fixture: &dyn StoreFixt
         LeaseChange { throughput: Some(Throughput(0.5)), ..keep() },
         LeaseChange { start: Some(Timestamp::from_millis(1_767_225_600_999)), ..keep() },
         LeaseChange { last_owner: Some(worker("w-9")), ..keep() },
+        LeaseChange { tip: Some(Timestamp::from_millis(1_767_225_600_001)), ..keep() },
         // A take: several attributes in one write.
         LeaseChange {
             owner: Change::Set(worker("w-9")),

@@ -108,6 +108,7 @@ impl Random {
             throughput: self.now_and_then(|random| Throughput(f64::from(random.0.u16(..)) / 4.0)),
             start: self.now_and_then(|random| Timestamp::from_millis(random.0.i64(0..1 << 40))),
             last_owner: self.now_and_then(Self::worker),
+            tip: self.now_and_then(|random| Timestamp::from_millis(random.0.i64(0..1 << 40))),
         }
     }
 

@@ -134,7 +134,7 @@ async fn the_planning_projection_carries_what_planning_needs(fixture: &dyn Store
     let mut expected = full("a");
     create(&*store, &expected).await;
     fixture.settle().await;
-    (expected.pending, expected.hash_range) = (None, None);
+    (expected.pending, expected.hash_range, expected.tip) = (None, None, None);
     let (mut rows, _) = scan_all(&*store, Projection::Planning).await;
     assert_eq!(rows.remove("a"), Some(Row::Lease(Box::new(expected))));
     Ok(())

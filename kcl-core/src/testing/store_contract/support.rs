@@ -79,6 +79,7 @@ pub(super) fn full(name: &str) -> Lease {
     lease.start = Some(Timestamp::from_millis(1_767_225_600_123));
     lease.last_owner = Some(worker("w-0"));
     lease.stream_created = Some(Timestamp::from_millis(1_700_000_000_000));
+    lease.tip = Some(Timestamp::from_millis(1_767_225_600_456));
     lease
 }
 
