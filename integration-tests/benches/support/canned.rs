@@ -102,6 +102,11 @@ impl Canned {
         watch.marks.insert(mark, Box::new(then));
     }
 
+    /// How many reads have arrived.
+    pub(crate) fn reads(&self) -> u64 {
+        self.on_read.lock().unwrap().calls
+    }
+
     fn read(&self) {
         let mut watch = self.on_read.lock().unwrap();
         watch.calls += 1;

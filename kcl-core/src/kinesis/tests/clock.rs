@@ -35,6 +35,7 @@ impl Clock for TestClock {
         Timestamp::from_millis(1_800_000_000_000)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the time of the tests is paused")]
     async fn sleep_until(&self, deadline: Moment) {
         if deadline <= self.now() {
             return;

@@ -40,6 +40,7 @@ async fn read_all(reader: &mut Box<dyn ShardReader>) -> Vec<String> {
 }
 
 /// Polls a future at most so many times, then drops it.
+#[expect(clippy::disallowed_methods, reason = "the time of the tests is paused")]
 async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     for _ in 0..times {
