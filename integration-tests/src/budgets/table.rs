@@ -154,9 +154,9 @@ impl LeaseStore for Table {
 
 #[async_trait]
 impl FleetStore for Table {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
-        let heartbeat = heartbeat.clone();
-        self.call(Call::WorkerRow, move |store| settled(store.join(&heartbeat))).await
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
+        let (heartbeat, seen) = (heartbeat.clone(), seen.cloned());
+        self.call(Call::WorkerRow, move |store| settled(store.join(&heartbeat, seen.as_ref()))).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {

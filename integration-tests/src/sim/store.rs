@@ -76,10 +76,10 @@ impl LeaseStore for SimStore {
 
 #[async_trait]
 impl FleetStore for SimStore {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
-        let heartbeat = heartbeat.clone();
-        let request = Request::Join(Box::new(heartbeat.clone()));
-        self.fabric.call(self.process, request, move |store| settled(store.join(&heartbeat))).await
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
+        let (heartbeat, seen) = (heartbeat.clone(), seen.cloned());
+        let request = Request::Join { heartbeat: Box::new(heartbeat.clone()), seen: seen.clone().map(Box::new) };
+        self.fabric.call(self.process, request, move |store| settled(store.join(&heartbeat, seen.as_ref()))).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {

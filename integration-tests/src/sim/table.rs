@@ -159,7 +159,9 @@ fn rows_of(request: &Request) -> (Vec<LeaseKey>, Option<&str>) {
         Request::Create(lease) => (vec![lease.key.clone()], None),
         Request::Update { key, .. } | Request::Delete { key, .. } => (vec![key.clone()], None),
         Request::Transact(steps) => (steps.iter().map(|step| step.key().clone()).collect(), None),
-        Request::Join(heartbeat) | Request::Heartbeat(heartbeat) => (Vec::new(), Some(heartbeat.worker.as_str())),
+        Request::Join { heartbeat, .. } | Request::Heartbeat(heartbeat) => {
+            (Vec::new(), Some(heartbeat.worker.as_str()))
+        }
         Request::Leave { worker, .. } | Request::Notify { worker, .. } => (Vec::new(), Some(worker.as_str())),
         Request::RemoveWorker(seen) => (Vec::new(), Some(seen.worker.as_str())),
         Request::WriteLeader { .. } => (Vec::new(), Some(LEADER)),

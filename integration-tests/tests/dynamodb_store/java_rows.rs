@@ -245,7 +245,8 @@ async fn a_worker_with_the_id_of_a_java_worker_takes_its_row_over_and_keeps_what
     let now = Timestamp::from_millis(1_800_000_000_999);
     let mut beat = Heartbeat::new(worker, Incarnation::new("i-1").unwrap(), "kcl-core/1", 1, now);
     beat.zone = Some("use1-az4".to_owned());
-    let WriteOutcome::Applied(row) = store.join(&beat).await else { panic!("not joined") };
+    let seen = store.worker(&beat.worker).await.unwrap().unwrap().unwrap();
+    let WriteOutcome::Applied(row) = store.join(&beat, Some(&seen)).await else { panic!("not joined") };
     assert!(row.is_ours() && row.updated == Some(Timestamp::from_millis(1_800_000_000_000)));
     let after = backend.item(row.worker.as_str()).await.unwrap();
     for name in ["entityType", "properties", "sup", "slu", "leaseKey"] {
@@ -262,7 +263,7 @@ async fn a_new_worker_row_says_nothing_of_features_that_java_leaders_wait_for() 
     store.start().await.unwrap();
     let now = Timestamp::from_millis(1_800_000_000_999);
     let beat = Heartbeat::new("w-1".parse().unwrap(), Incarnation::new("i-1").unwrap(), "kcl-core/1", 1, now);
-    assert!(matches!(store.join(&beat).await, WriteOutcome::Applied(_)));
+    assert!(matches!(store.join(&beat, None).await, WriteOutcome::Applied(_)));
     let row = item_of(
         r#"{"leaseKey": {"S": "w-1"}, "entityType": {"S": "WORKER_METRIC_STATS"}, "lut": {"N": "1800000000"}, "sts": {"M": {}},
             "opr": {"M": {}}, "k_impl": {"S": "kcl-core/1"}, "k_hb": {"N": "1"}, "k_inc": {"S": "i-1"}, "k_cap": {"N": "1"}}"#,
@@ -272,5 +273,5 @@ async fn a_new_worker_row_says_nothing_of_features_that_java_leaders_wait_for() 
     assert_eq!(store.create(&lease).await, kcl_core::types::CreateOutcome::Exists);
     let taken = Heartbeat::new("w-2".parse().unwrap(), Incarnation::new("i-1").unwrap(), "kcl-core/1", 1, now);
     backend.put(&item_of(r#"{"leaseKey": {"S": "w-2"}, "leaseCounter": {"N": "1"}}"#)).await;
-    assert!(matches!(store.join(&taken).await, WriteOutcome::Refused(StoreError::Invalid(_))));
+    assert!(matches!(store.join(&taken, None).await, WriteOutcome::Refused(StoreError::Invalid(_))));
 }

@@ -84,7 +84,7 @@ async fn a_heartbeat_whose_answer_is_lost_may_simply_be_repeated() {
     let (_backend, store) = suffering("UpdateItem", &[Fault::AnswerLost, Fault::AnswerLost]).await;
     let now = Timestamp::from_millis(1_000);
     let mut beat = Heartbeat::new("w-1".parse().unwrap(), Incarnation::new("i").unwrap(), "kcl-core/1", 1, now);
-    assert!(matches!(store.join(&beat).await, WriteOutcome::Unknown(_)));
+    assert!(matches!(store.join(&beat, None).await, WriteOutcome::Unknown(_)));
     beat.count = 2;
     assert!(matches!(store.heartbeat(&beat).await, WriteOutcome::Unknown(_)));
     let WriteOutcome::Applied(row) = store.heartbeat(&beat).await else { panic!() };

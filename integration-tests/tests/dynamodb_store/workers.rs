@@ -24,15 +24,15 @@ async fn an_inbox_fills_and_empties_and_a_restarted_worker_inherits_it() {
     let worker = "w-1".parse().unwrap();
     assert_eq!(store.notify(&worker, &key("a")).await, WriteOutcome::Missing);
     assert_eq!(store.heartbeat(&beat("i-1", 1)).await, WriteOutcome::Missing);
-    assert!(matches!(store.join(&beat("i-1", 1)).await, WriteOutcome::Applied(_)));
+    assert!(matches!(store.join(&beat("i-1", 1), None).await, WriteOutcome::Applied(_)));
     for lease in ["a", "b", "a"] {
         assert!(matches!(store.notify(&worker, &key(lease)).await, WriteOutcome::Applied(_)));
     }
     let mut handled = beat("i-1", 2);
     handled.handled = [key("a"), key("never there")].into();
     let WriteOutcome::Applied(row) = store.heartbeat(&handled).await else { panic!("no heartbeat") };
-    assert_eq!((row.heartbeat, row.inbox), (Some(2), [key("b")].into()));
-    let WriteOutcome::Applied(row) = store.join(&beat("i-2", 0)).await else { panic!("not joined") };
+    assert_eq!((row.heartbeat, &row.inbox), (Some(2), &[key("b")].into()));
+    let WriteOutcome::Applied(row) = store.join(&beat("i-2", 0), Some(&row)).await else { panic!("not joined") };
     assert_eq!((row.heartbeat, row.inbox.len()), (Some(0), 1));
     let WriteOutcome::Conflict(row) = store.heartbeat(&beat("i-1", 3)).await else { panic!("no conflict") };
     assert_eq!(row.incarnation, Some(Incarnation::new("i-2").unwrap()));
@@ -70,7 +70,7 @@ async fn a_broken_inbox_is_reported_and_not_overwritten() {
     let backend = Backend::new().await;
     let store = backend.store();
     store.start().await.unwrap();
-    assert!(matches!(store.join(&beat("i-1", 1)).await, WriteOutcome::Applied(_)));
+    assert!(matches!(store.join(&beat("i-1", 1), None).await, WriteOutcome::Applied(_)));
     let mut row = backend.item("w-1").await.unwrap();
     row.extend(item_of(r#"{"k_inbox": {"S": "a"}}"#));
     backend.put(&row).await;

@@ -62,10 +62,16 @@ impl Expression {
         self.conditions.push(format!("attribute_type({name}, {value})"));
     }
 
-    /// The row does not exist, or the attribute has this value.
-    pub(super) fn require_no_row_or_equal(&mut self, key: &str, attribute: &str, value: AttributeValue) {
-        let (key, name, value) = (self.name(key), self.name(attribute), self.value(value));
-        self.conditions.push(format!("(attribute_not_exists({key}) OR {name} = {value})"));
+    /// The row does not exist, or the attribute has one of these values.
+    pub(super) fn require_no_row_or_one_of<const N: usize>(
+        &mut self,
+        key: &str,
+        attribute: &str,
+        values: [AttributeValue; N],
+    ) {
+        let (key, name) = (self.name(key), self.name(attribute));
+        let values = values.map(|value| format!(" OR {name} = {}", self.value(value))).concat();
+        self.conditions.push(format!("(attribute_not_exists({key}){values})"));
     }
 
     pub(super) fn set(&mut self, attribute: &str, value: AttributeValue) {

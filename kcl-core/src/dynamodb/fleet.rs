@@ -12,10 +12,10 @@ use crate::types::{
 
 #[async_trait]
 impl FleetStore for DynamoDbStore {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
         let key = heartbeat.worker.as_str();
-        match self.send_update(key, worker_expression::join(heartbeat), read::worker).await {
-            // The condition fails only for a row that is no worker's. Choosing another id helps, repeating does not.
+        match self.send_update(key, worker_expression::join(heartbeat, seen), read::worker).await {
+            // A row that is no worker's, or none that anybody understands. Choosing another id helps, repeating does not.
             WriteOutcome::Unreadable(problem) => WriteOutcome::Refused(StoreError::Invalid(format!(
                 "worker id {key:?} is the key of another row; choose another id: {problem}"
             ))),

@@ -7,10 +7,18 @@ use super::write::{empty_map, number, text, text_set};
 use crate::row_names as a;
 use crate::types::{Heartbeat, Incarnation, LeaseKey, Timestamp, WorkerRow};
 
-/// The first heartbeat of a process: whatever worker's row was there is taken over, but never a row of another kind.
-pub(super) fn join(heartbeat: &Heartbeat) -> Expression {
+/// The first heartbeat of a process: the row that was seen is taken over, whoever's it is, but neither one of a process that
+/// joined since (`Heartbeat::may_join_over` in DynamoDB's language) nor a row of another kind.
+pub(super) fn join(heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> Expression {
     let mut expression = Expression::default();
-    expression.require_no_row_or_equal(a::KEY, a::ENTITY_TYPE, text(a::TYPE_WORKER));
+    expression.require_no_row_or_one_of(a::KEY, a::ENTITY_TYPE, [text(a::TYPE_WORKER)]);
+    let own = text(heartbeat.incarnation.as_str());
+    match seen.map(|row| row.incarnation.as_ref()) {
+        None => expression.require_no_row_or_one_of(a::KEY, a::INCARNATION, [own]),
+        Some(Some(seen)) => expression.require_no_row_or_one_of(a::KEY, a::INCARNATION, [text(seen.as_str()), own]),
+        // Of a row that is not there, no attribute is.
+        Some(None) => expression.require_absent_or_equal(a::INCARNATION, own),
+    }
     expression.set(a::ENTITY_TYPE, text(a::TYPE_WORKER));
     expression.set(a::INCARNATION, text(heartbeat.incarnation.as_str()));
     // A Java leader hands leases only to workers whose row has both maps. Empty ones say that nothing is measured, and

@@ -237,8 +237,9 @@ impl LeaseStore for MemoryStore {
 
 #[async_trait]
 impl FleetStore for MemoryStore {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
-        self.write(Request::Join(Box::new(heartbeat.clone())), |rows| rows.join(heartbeat))
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
+        let request = Request::Join { heartbeat: Box::new(heartbeat.clone()), seen: seen.cloned().map(Box::new) };
+        self.write(request, |rows| rows.join(heartbeat, seen))
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {

@@ -61,7 +61,12 @@ pub enum Request {
     /// `LeaseStore::transact`.
     Transact(Vec<TransactionStep>),
     /// `FleetStore::join`.
-    Join(Box<Heartbeat>),
+    Join {
+        /// The first heartbeat.
+        heartbeat: Box<Heartbeat>,
+        /// The row as it was seen.
+        seen: Option<Box<WorkerRow>>,
+    },
     /// `FleetStore::heartbeat`.
     Heartbeat(Box<Heartbeat>),
     /// `FleetStore::leave`.
@@ -105,7 +110,7 @@ impl Request {
             Request::Update { .. } => Operation::Update,
             Request::Delete { .. } => Operation::Delete,
             Request::Transact(_) => Operation::Transact,
-            Request::Join(_) => Operation::Join,
+            Request::Join { .. } => Operation::Join,
             Request::Heartbeat(_) => Operation::Heartbeat,
             Request::Leave { .. } => Operation::Leave,
             Request::Worker(_) => Operation::Worker,
@@ -126,7 +131,7 @@ impl Request {
             }
             Request::Create(lease) => lease.key.as_str() == key,
             Request::Transact(steps) => steps.iter().any(|step| step.key().as_str() == key),
-            Request::Join(heartbeat) | Request::Heartbeat(heartbeat) => heartbeat.worker.as_str() == key,
+            Request::Join { heartbeat, .. } | Request::Heartbeat(heartbeat) => heartbeat.worker.as_str() == key,
             Request::Leave { worker, .. } | Request::Worker(worker) | Request::Notify { worker, .. } => {
                 worker.as_str() == key
             }

@@ -37,7 +37,7 @@ impl Rows {
             Request::Update { key, condition, change } => drop(self.update(key, condition, change)),
             Request::Delete { key, condition } => drop(self.delete(key, condition)),
             Request::Transact(steps) => drop(self.transact(steps)),
-            Request::Join(heartbeat) => drop(self.join(heartbeat)),
+            Request::Join { heartbeat, seen } => drop(self.join(heartbeat, seen.as_deref())),
             Request::Heartbeat(heartbeat) => drop(self.heartbeat(heartbeat)),
             Request::Leave { worker, incarnation } => drop(self.leave(worker, incarnation)),
             Request::Notify { worker, lease } => drop(self.notify(worker, lease)),
@@ -167,10 +167,11 @@ impl Rows {
         })
     }
 
-    pub(super) fn join(&mut self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
+    pub(super) fn join(&mut self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
         match self.worker(&heartbeat.worker) {
             // A lease or a row nobody understands must not become a worker's row.
             Some(Err(problem)) => WriteOutcome::Refused(StoreError::Invalid(problem.to_string())),
+            Some(Ok(row)) if !heartbeat.may_join_over(&row, seen) => WriteOutcome::Conflict(row),
             row => {
                 let inbox = row.and_then(Result::ok).map(|row| row.inbox).unwrap_or_default();
                 WriteOutcome::Applied(self.put_worker(heartbeat.row(inbox)))

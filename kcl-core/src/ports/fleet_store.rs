@@ -19,11 +19,15 @@ use crate::types::{
 /// and with it goes what this library adds.
 #[async_trait]
 pub trait FleetStore: Debug + Send + Sync + 'static {
-    /// Writes the first heartbeat of a process, whoever's row was there before: a restarted worker takes over its own id,
-    /// and the process that had it learns so from its next heartbeat. The inbox is kept, whatever
-    /// the heartbeat says was handled. Answers `Applied` with the row, or `Refused`/`Unknown`; a row of another kind under
-    /// the worker's key is `Refused(Invalid)`.
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow>;
+    /// Writes the first heartbeat of a process over the row that it has `seen` under its id, whoever's that is: a restarted
+    /// worker takes over its own id, and the process that had it learns so from its next heartbeat. The inbox is kept,
+    /// whatever the heartbeat says was handled.
+    ///
+    /// Applied if there is no row, or one with the incarnation that was seen (with none, if none was seen in it), or with
+    /// that of the heartbeat ([`Heartbeat::may_join_over`] is the reference). Else `Conflict` with the row: another process
+    /// joined in between. So a copy of the request that lands when a newer process has the id changes nothing. A row of
+    /// another kind under the worker's key is `Refused(Invalid)`.
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow>;
 
     /// Writes a heartbeat if the row still carries this incarnation, removing the handled keys from the inbox.
     /// `Conflict` means that another process took the worker id over; `Missing` that the row was removed.

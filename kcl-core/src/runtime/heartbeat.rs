@@ -18,6 +18,8 @@ pub(crate) struct HeartbeatTask {
     context: Arc<Context>,
     errands: Arc<Errands>,
     count: u64,
+    /// The row that this process takes over: its join has to find this one, or none, whenever it lands.
+    over: Option<WorkerRow>,
     /// Inbox entries that were passed on; the next heartbeat removes them.
     handled: BTreeSet<LeaseKey>,
     failures: u32,
@@ -25,7 +27,7 @@ pub(crate) struct HeartbeatTask {
 
 impl HeartbeatTask {
     pub(crate) fn new(context: Arc<Context>, errands: Arc<Errands>) -> Self {
-        HeartbeatTask { context, errands, count: 0, handled: BTreeSet::new(), failures: 0 }
+        HeartbeatTask { context, errands, count: 0, over: None, handled: BTreeSet::new(), failures: 0 }
     }
 
     fn next(&mut self) -> Heartbeat {
@@ -41,14 +43,35 @@ impl HeartbeatTask {
         heartbeat
     }
 
-    /// The first heartbeat, before anything is taken: others must be able to count on this worker.
+    /// The first heartbeat, before anything is taken: others must be able to count on this worker. The newest process has
+    /// the id, whoever had it before.
     pub(crate) async fn join(&mut self) -> Result<(), StoreError> {
+        self.over = self.predecessor().await?;
+        // Whoever joins in between does so once.
+        while let Some(newer) = self.join_over().await? {
+            self.over = Some(newer);
+        }
+        Ok(())
+    }
+
+    /// The row that stands under this worker's id before it joins.
+    async fn predecessor(&self) -> Result<Option<WorkerRow>, StoreError> {
+        let context = &self.context;
+        let answer = context.within_attempt(context.fleet.worker(&context.worker)).await;
+        let Some(answer) = answer else { return Err(context.no_answer()) };
+        // One that cannot be read is not taken over, and the join says what is wrong with it.
+        Ok(answer?.and_then(Result::ok))
+    }
+
+    /// Writes the worker's row over that of its predecessor. `Some` is the row of another process that was faster.
+    async fn join_over(&mut self) -> Result<Option<WorkerRow>, StoreError> {
         let heartbeat = self.next();
-        match self.context.attempt(self.context.fleet.join(&heartbeat)).await {
-            WriteOutcome::Applied(row) | WriteOutcome::Conflict(row) => {
+        match self.context.attempt(self.context.fleet.join(&heartbeat, self.over.as_ref())).await {
+            WriteOutcome::Applied(row) => {
                 self.hear(&row);
-                Ok(())
+                Ok(None)
             }
+            WriteOutcome::Conflict(row) => Ok(Some(row)),
             WriteOutcome::Missing => {
                 Err(StoreError::Unavailable("the worker row vanished while it was written".into()))
             }
@@ -116,7 +139,7 @@ impl HeartbeatTask {
             // Somebody cleaned the row away, taking us for dead: we are not. What stood in the inbox is gone with it.
             WriteOutcome::Missing => {
                 self.errands.look_at_all();
-                self.join().await.is_ok()
+                self.rejoin().await
             }
             WriteOutcome::Unreadable(problem) => {
                 tracing::warn!(%problem, "this worker's own row cannot be read");
@@ -127,6 +150,22 @@ impl HeartbeatTask {
                 if !error.is_retryable() {
                     context.fail(WorkerError::store("writing the worker row", error));
                 }
+                false
+            }
+        }
+    }
+
+    /// Makes the row again; false if that must be repeated soon. The condition is that of the first time: a row of the
+    /// predecessor is a late copy of its join, and any other one is that of a newer process.
+    async fn rejoin(&mut self) -> bool {
+        match self.join_over().await {
+            Ok(None) => true,
+            Ok(Some(row)) => {
+                self.lose_id(&row);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "heartbeat not confirmed");
                 false
             }
         }

@@ -131,9 +131,9 @@ impl LeaseStore for SqliteStore {
 
 #[async_trait]
 impl FleetStore for SqliteStore {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
-        let heartbeat = heartbeat.clone();
-        self.write(move |rows| rows.join(&heartbeat)).await
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
+        let (heartbeat, seen) = (heartbeat.clone(), seen.cloned());
+        self.write(move |rows| rows.join(&heartbeat, seen.as_ref())).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {

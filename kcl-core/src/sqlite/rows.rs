@@ -147,7 +147,7 @@ impl Rows<'_> {
         Ok(if held { StepResult::Held } else { StepResult::Failed })
     }
 
-    pub(super) fn join(&self, heartbeat: &Heartbeat) -> Sqlite<WriteOutcome<WorkerRow>> {
+    pub(super) fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> Sqlite<WriteOutcome<WorkerRow>> {
         let key = heartbeat.worker.as_str();
         Ok(match self.worker(&heartbeat.worker)? {
             None => {
@@ -159,6 +159,7 @@ impl Rows<'_> {
             Some(Err(problem)) => WriteOutcome::Refused(StoreError::Invalid(format!(
                 "worker id {key:?} is the key of another row; choose another id: {problem}"
             ))),
+            Some(Ok(row)) if !heartbeat.may_join_over(&row, seen) => WriteOutcome::Conflict(row),
             Some(Ok(row)) => {
                 let inbox = row.inbox.clone();
                 self.replace_worker(&row, heartbeat.row(inbox))?

@@ -129,6 +129,14 @@ impl Heartbeat {
         row.zone = self.zone.clone();
         row
     }
+
+    /// Whether this, as the first heartbeat of a process that has `seen` that row under its id, may be written over the row
+    /// `found` there now: nobody else joined in between, or this very heartbeat is there already. The reference for every
+    /// store.
+    pub fn may_join_over(&self, found: &WorkerRow, seen: Option<&WorkerRow>) -> bool {
+        let joined = found.incarnation.as_ref() == Some(&self.incarnation);
+        joined || seen.is_some_and(|seen| seen.incarnation == found.incarnation)
+    }
 }
 
 /// The leader lock, as the KCL stores it.

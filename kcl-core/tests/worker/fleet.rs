@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use kcl_core::memory::MemoryStore;
 use kcl_core::ports::{Clock, Spawner};
 use kcl_core::testing::{ManualClock, ScriptedSource};
-use kcl_core::types::{LeaseKey, Moment, ShardId, ShardRef, StreamId};
+use kcl_core::types::{LeaseKey, Moment, Row, ShardId, ShardRef, StreamId, WorkerRow};
 use kcl_core::{
     BoxError, LeaseLostReason, ProcessContext, ProcessError, RecordBatch, RecordProcessor, Settings, ShardContext,
     Worker, WorkerBuilder, WorkerHandle, async_trait,
@@ -145,11 +145,18 @@ impl Fleet {
         self.clock.sleep_until(self.clock.now() + time).await;
     }
 
+    /// The row of a worker, which must be there.
+    pub(crate) fn worker_row(&self, worker: &str) -> WorkerRow {
+        let rows = self.store.rows().into_iter();
+        let mut rows = rows.filter_map(|row| if let Row::Worker(row) = row { Some(*row) } else { None });
+        rows.find(|row| row.worker.as_str() == worker).unwrap()
+    }
+
     /// Leases per reader, in a hand-off the old owner; free ones under "-".
     pub(crate) fn owners(&self) -> BTreeMap<String, usize> {
         let mut owners = BTreeMap::new();
         for row in self.store.rows() {
-            if let kcl_core::types::Row::Lease(lease) = row
+            if let Row::Lease(lease) = row
                 && !lease.is_ended()
             {
                 let owner = lease.holder().map_or("-", |holder| holder.as_str()).to_owned();

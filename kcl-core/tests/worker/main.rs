@@ -7,6 +7,7 @@ mod fleet;
 mod hand_over;
 mod leading;
 mod lifecycle;
+mod one_id;
 mod processing;
 mod recreated;
 mod resting;

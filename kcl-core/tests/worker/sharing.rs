@@ -191,59 +191,6 @@ fn a_table_that_is_deleted_ends_the_worker() {
 }
 
 #[test]
-fn two_processes_with_one_worker_id_are_detected_and_the_older_one_ends() {
-    let clock = ManualClock::new();
-    clock.run(async {
-        let fleet = Fleet::new(&clock, 4);
-        let mut first = fleet.start("same").await;
-        fleet.pass(3 * SECOND).await;
-        let mut events = first.events();
-        let worker = fleet.logging("same").seed(8).build().unwrap();
-        let _second = worker.start().await.unwrap();
-        let error = first.wait().await.unwrap_err();
-        assert!(matches!(error, WorkerError::WorkerIdTaken { .. }), "{error}");
-        let mut lost = 0;
-        while let Some(event) = events.next().await {
-            match event.unwrap() {
-                WorkerEvent::LeaseLost { reason, .. } => {
-                    assert_eq!(reason, LeaseLostReason::WorkerIdTaken);
-                    lost += 1;
-                }
-                WorkerEvent::Stopped => break,
-                WorkerEvent::LeaseReleased { reason, .. } => panic!("{reason:?} of what the other process has"),
-                _ => {}
-            }
-        }
-        assert_eq!(lost, 4, "it stops delivering before its next renewal would be refused");
-        fleet.append(4, 1);
-        fleet.pass(15 * SECOND).await;
-        for index in 0..4 {
-            assert_eq!(fleet.log.numbers(&name(index)), [1]);
-        }
-    });
-}
-
-#[test]
-fn a_restart_with_the_same_id_has_its_leases_back_at_once() {
-    let clock = ManualClock::new();
-    clock.run(async {
-        let fleet = Fleet::new(&clock, 4);
-        let (_first, kill) = fleet.start_killable("a").await;
-        fleet.append(4, 2);
-        fleet.pass(5 * SECOND).await;
-        kill.kill();
-        fleet.append(4, 1);
-        let restarted = clock.now();
-        let _second = fleet.logging("a").seed(8).build().unwrap().start().await.unwrap();
-        fleet.pass(Duration::from_millis(10)).await;
-        for index in 0..4 {
-            assert_eq!(fleet.log.numbers(&name(index)), [1, 2, 3]);
-        }
-        assert_eq!(fleet.log.seen().last().unwrap().at, restarted);
-    });
-}
-
-#[test]
 fn rows_that_cannot_be_read_are_left_alone_and_stop_nothing() {
     let clock = ManualClock::new();
     clock.run(async {

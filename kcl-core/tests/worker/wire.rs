@@ -117,8 +117,8 @@ impl LeaseStore for Wire {
 
 #[async_trait]
 impl FleetStore for Wire {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
-        self.write("join", self.store.join(heartbeat)).await
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
+        self.write("join", self.store.join(heartbeat, seen)).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {

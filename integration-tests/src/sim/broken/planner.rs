@@ -83,8 +83,8 @@ impl RenewedByTimer {
 
 #[async_trait]
 impl FleetStore for RenewedByTimer {
-    async fn join(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {
-        self.store.join(heartbeat).await
+    async fn join(&self, heartbeat: &Heartbeat, seen: Option<&WorkerRow>) -> WriteOutcome<WorkerRow> {
+        self.store.join(heartbeat, seen).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> WriteOutcome<WorkerRow> {

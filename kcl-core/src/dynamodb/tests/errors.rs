@@ -197,6 +197,6 @@ async fn joining_under_the_key_of_a_lease_is_refused_with_the_cure() {
     let (store, _) = scripted(move |_, _| Answer::Is(400, body.clone()));
     let incarnation = Incarnation::new("i").unwrap();
     let beat = Heartbeat::new("w".parse().unwrap(), incarnation, "kcl-core/1", 0, Timestamp::from_millis(0));
-    let WriteOutcome::Refused(StoreError::Invalid(message)) = store.join(&beat).await else { panic!("joined") };
+    let WriteOutcome::Refused(StoreError::Invalid(message)) = store.join(&beat, None).await else { panic!("joined") };
     assert!(message.contains("choose another id"), "{message}");
 }

@@ -142,8 +142,19 @@ fn worker_rows_look_like_worker_metrics_of_the_kcl() {
     let incarnation = Incarnation::new("i-1").unwrap();
     let now = Timestamp::from_millis(1_999);
     let mut beat = Heartbeat::new("w-1".parse().unwrap(), incarnation, "kcl-core/1", 4, now);
-    let join = worker_expression::join(&beat);
-    assert_eq!(condition(&join), "(attribute_not_exists(leaseKey) OR entityType = WORKER_METRIC_STATS)");
+    let (mut before, java) = (beat.row([].into()), WorkerRow::new("w-1".parse().unwrap()));
+    before.incarnation = Some(Incarnation::new("i-0").unwrap());
+    for (seen, incarnation) in [
+        (None, "(attribute_not_exists(leaseKey) OR k_inc = i-1)"),
+        (Some(&before), "(attribute_not_exists(leaseKey) OR k_inc = i-0 OR k_inc = i-1)"),
+        (Some(&java), "(attribute_not_exists(k_inc) OR k_inc = i-1)"),
+    ] {
+        assert_eq!(
+            condition(&worker_expression::join(&beat, seen)),
+            format!("(attribute_not_exists(leaseKey) OR entityType = WORKER_METRIC_STATS) AND {incarnation}")
+        );
+    }
+    let join = worker_expression::join(&beat, None);
     assert_eq!(
         update(&join),
         "SET entityType = WORKER_METRIC_STATS, k_inc = i-1, sts = map of 0, opr = map of 0, lut = 1, k_impl = kcl-core/1, \

@@ -11,11 +11,14 @@ pub(super) const CASES: &[Case] = cases![
     a_heartbeat_replaces_what_the_one_before_said,
     a_worker_that_is_not_there_is_missing_and_nothing_creates_it,
     a_restarted_worker_takes_over_its_id_and_keeps_the_inbox,
+    a_late_join_over_a_newer_process_is_a_conflict_and_changes_nothing,
+    a_join_that_is_repeated_is_applied_again,
+    a_join_makes_the_row_that_vanished_since_it_was_seen,
     an_inbox_is_a_set_and_loses_what_was_handled,
     concurrent_notes_are_all_kept,
     a_worker_removes_its_own_row_only,
     rows_of_other_libraries_are_read_and_never_written_to,
-    a_worker_takes_over_a_foreign_row_with_its_id,
+    a_worker_takes_over_a_foreign_row_with_its_id_if_it_has_seen_it,
     unknown_attributes_survive_heartbeats,
     a_lease_is_no_worker,
     a_worker_that_died_is_removed,
@@ -54,7 +57,7 @@ async fn a_first_heartbeat_writes_all_that_the_worker_says(fixture: &dyn StoreFi
     first.capacity = 2.5;
     first.max_leases = Some(7);
     first.zone = Some("eu-west-1a".into());
-    assert_eq!(applied(fleet.join(&first).await), row_of(&first));
+    assert_eq!(applied(fleet.join(&first, None).await), row_of(&first));
     assert_eq!(fleet.worker(&worker("w-1")).await, Ok(Some(Ok(row_of(&first)))));
     assert_eq!(fleet.worker(&worker("w-2")).await, Ok(None), "each worker has a row of its own");
     Ok(())
@@ -64,7 +67,7 @@ async fn a_heartbeat_replaces_what_the_one_before_said(fixture: &dyn StoreFixtur
     let fleet = fleet_of(fixture)?;
     let mut first = heartbeat("w-1", "i-1", 1);
     (first.zone, first.max_leases) = (Some("eu-west-1a".into()), Some(7));
-    applied(fleet.join(&first).await);
+    applied(fleet.join(&first, None).await);
     // The worker is stopping, and no longer knows its zone or a limit.
     let mut second = heartbeat("w-1", "i-1", 2);
     second.capacity = 0.0;
@@ -89,11 +92,11 @@ async fn a_worker_that_is_not_there_is_missing_and_nothing_creates_it(fixture: &
 async fn a_restarted_worker_takes_over_its_id_and_keeps_the_inbox(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
     let (old, new) = (heartbeat("w-1", "i-1", 7), heartbeat("w-1", "i-2", 1));
-    applied(fleet.join(&old).await);
+    applied(fleet.join(&old, None).await);
     applied(fleet.notify(&old.worker, &key("a")).await);
     let mut expected = row_of(&new);
     expected.inbox = keys(&["a"]);
-    assert_eq!(applied(fleet.join(&new).await), expected);
+    assert_eq!(applied(fleet.join(&new, Some(&row_of(&old))).await), expected);
     // The process that had the id before learns so, and changes nothing any more.
     let mut late = heartbeat("w-1", "i-1", 8);
     late.handled = keys(&["a"]);
@@ -103,10 +106,51 @@ async fn a_restarted_worker_takes_over_its_id_and_keeps_the_inbox(fixture: &dyn 
     Ok(())
 }
 
+async fn a_late_join_over_a_newer_process_is_a_conflict_and_changes_nothing(fixture: &dyn StoreFixture) -> Verdict {
+    let fleet = fleet_of(fixture)?;
+    let (old, new, newest) = (heartbeat("w-1", "i-1", 1), heartbeat("w-1", "i-2", 1), heartbeat("w-1", "i-3", 1));
+    applied(fleet.join(&old, None).await);
+    // What counts is whose row was seen, not how much its writer has said since.
+    applied(fleet.heartbeat(&heartbeat("w-1", "i-1", 2)).await);
+    applied(fleet.join(&new, Some(&row_of(&old))).await);
+    applied(fleet.join(&newest, Some(&row_of(&new))).await);
+    let row = applied(fleet.notify(&newest.worker, &key("a")).await);
+    let foreign = foreign("w-1");
+    for (late, seen) in [(&old, None), (&old, Some(&foreign)), (&new, Some(&row_of(&old))), (&new, None)] {
+        assert_eq!(conflict(fleet.join(late, seen).await), row, "{late:?} over {seen:?}");
+    }
+    assert_eq!(fleet.worker(&newest.worker).await, Ok(Some(Ok(row))));
+    Ok(())
+}
+
+async fn a_join_that_is_repeated_is_applied_again(fixture: &dyn StoreFixture) -> Verdict {
+    let fleet = fleet_of(fixture)?;
+    let (first, again) = (heartbeat("w-1", "i-1", 1), heartbeat("w-1", "i-1", 2));
+    applied(fleet.join(&first, None).await);
+    assert_eq!(applied(fleet.join(&again, None).await), row_of(&again));
+    let (first, again) = (heartbeat("w-1", "i-2", 1), heartbeat("w-1", "i-2", 2));
+    for next in [&first, &again] {
+        assert_eq!(applied(fleet.join(next, Some(&row_of(&heartbeat("w-1", "i-1", 2)))).await), row_of(next));
+    }
+    // Who looks again before it repeats sees itself.
+    assert_eq!(applied(fleet.join(&again, Some(&row_of(&first))).await), row_of(&again));
+    Ok(())
+}
+
+async fn a_join_makes_the_row_that_vanished_since_it_was_seen(fixture: &dyn StoreFixture) -> Verdict {
+    let fleet = fleet_of(fixture)?;
+    let (old, new) = (heartbeat("w-1", "i-1", 1), heartbeat("w-1", "i-2", 1));
+    for seen in [row_of(&old), foreign("w-1")] {
+        assert_eq!(applied(fleet.join(&new, Some(&seen)).await), row_of(&new));
+        applied(fleet.leave(&new.worker, &new.incarnation).await);
+    }
+    Ok(())
+}
+
 async fn an_inbox_is_a_set_and_loses_what_was_handled(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
     let id = worker("w-1");
-    applied(fleet.join(&heartbeat("w-1", "i-1", 1)).await);
+    applied(fleet.join(&heartbeat("w-1", "i-1", 1), None).await);
     for (lease, inbox) in [("a", &["a"][..]), ("b", &["a", "b"]), ("a", &["a", "b"]), ("c", &["a", "b", "c"])] {
         assert_eq!(applied(fleet.notify(&id, &key(lease)).await).inbox, keys(inbox));
     }
@@ -125,7 +169,7 @@ async fn an_inbox_is_a_set_and_loses_what_was_handled(fixture: &dyn StoreFixture
 
 async fn concurrent_notes_are_all_kept(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
-    applied(fleet.join(&heartbeat("w-1", "i-1", 1)).await);
+    applied(fleet.join(&heartbeat("w-1", "i-1", 1), None).await);
     let leases: Vec<LeaseKey> = (0..16).map(|number| key(&format!("shardId-{number:012}"))).collect();
     let id = worker("w-1");
     for outcome in join_all(leases.iter().map(|lease| fleet.notify(&id, lease))).await {
@@ -140,7 +184,7 @@ async fn a_worker_removes_its_own_row_only(fixture: &dyn StoreFixture) -> Verdic
     let fleet = fleet_of(fixture)?;
     let (one, two) = (heartbeat("w-1", "i-1", 1), heartbeat("w-2", "i-1", 1));
     for first in [&one, &two] {
-        applied(fleet.join(first).await);
+        applied(fleet.join(first, None).await);
     }
     assert_eq!(applied(fleet.leave(&one.worker, &one.incarnation).await), row_of(&one));
     assert_eq!(fleet.worker(&one.worker).await, Ok(None));
@@ -169,23 +213,26 @@ async fn rows_of_other_libraries_are_read_and_never_written_to(fixture: &dyn Sto
     Ok(())
 }
 
-async fn a_worker_takes_over_a_foreign_row_with_its_id(fixture: &dyn StoreFixture) -> Verdict {
+async fn a_worker_takes_over_a_foreign_row_with_its_id_if_it_has_seen_it(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
-    insert(fixture, Row::Worker(Box::new(foreign("w-1")))).await?;
-    let first = heartbeat("w-1", "i-1", 1);
-    assert_eq!(applied(fleet.join(&first).await), row_of(&first));
+    let (java, first) = (foreign("w-1"), heartbeat("w-1", "i-1", 1));
+    insert(fixture, Row::Worker(Box::new(java.clone()))).await?;
+    for seen in [None, Some(&row_of(&heartbeat("w-1", "i-0", 1)))] {
+        assert_eq!(conflict(fleet.join(&first, seen).await), java);
+    }
+    assert_eq!(applied(fleet.join(&first, Some(&java)).await), row_of(&first));
     Ok(())
 }
 
 async fn unknown_attributes_survive_heartbeats(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
-    applied(fleet.join(&heartbeat("w-1", "i-1", 1)).await);
+    applied(fleet.join(&heartbeat("w-1", "i-1", 1), None).await);
     if !fixture.set_unknown("w-1", "theirs").await {
         return Err(Skipped("way to set unknown attributes"));
     }
     applied(fleet.heartbeat(&heartbeat("w-1", "i-1", 2)).await);
     applied(fleet.notify(&worker("w-1"), &key("a")).await);
-    applied(fleet.join(&heartbeat("w-1", "i-2", 1)).await);
+    applied(fleet.join(&heartbeat("w-1", "i-2", 1), Some(&row_of(&heartbeat("w-1", "i-1", 2)))).await);
     assert_eq!(fixture.unknown("w-1").await.as_deref(), Some("theirs"));
     Ok(())
 }
@@ -194,8 +241,10 @@ async fn a_lease_is_no_worker(fixture: &dyn StoreFixture) -> Verdict {
     let (leases, fleet) = (leases_of(fixture)?, fleet_of(fixture)?);
     create(&*leases, &bare("w-1")).await;
     let first = heartbeat("w-1", "i-1", 1);
-    let joined = fleet.join(&first).await;
-    assert!(matches!(joined, WriteOutcome::Refused(StoreError::Invalid(_))), "{joined:?}");
+    for seen in [None, Some(&row_of(&first)), Some(&foreign("w-1"))] {
+        let joined = fleet.join(&first, seen).await;
+        assert!(matches!(joined, WriteOutcome::Refused(StoreError::Invalid(_))), "{joined:?}");
+    }
     for outcome in [
         fleet.heartbeat(&first).await,
         fleet.leave(&first.worker, &first.incarnation).await,
@@ -214,7 +263,7 @@ async fn a_worker_that_died_is_removed(fixture: &dyn StoreFixture) -> Verdict {
     let fleet = fleet_of(fixture)?;
     let (dead, alive) = (heartbeat("w-1", "i-1", 1), heartbeat("w-2", "i-1", 1));
     for first in [&dead, &alive] {
-        applied(fleet.join(first).await);
+        applied(fleet.join(first, None).await);
     }
     // Others write into its inbox, which is no sign of life.
     let removed = applied(fleet.notify(&dead.worker, &key("a")).await);
@@ -234,8 +283,10 @@ async fn a_worker_that_moved_is_not_removed(fixture: &dyn StoreFixture) -> Verdi
     // The next heartbeat; a restart that begins to count anew; the same count at another time.
     let mut later = heartbeat("w-1", "i-1", 1);
     later.now = Timestamp::from_millis(later.now.as_millis() + 1_000);
+    let mut before = None;
     for moved in [heartbeat("w-1", "i-1", 2), heartbeat("w-1", "i-2", 1), later] {
-        let row = applied(fleet.join(&moved).await);
+        let row = applied(fleet.join(&moved, before.as_ref()).await);
+        before = Some(row.clone());
         assert_eq!(conflict(fleet.remove_worker(&seen).await), row);
         assert_eq!(conflict(fleet.remove_worker(&WorkerRow::new(seen.worker.clone())).await), row);
         assert_eq!(fleet.worker(&seen.worker).await, Ok(Some(Ok(row))));

@@ -321,7 +321,7 @@ async fn rows_of_other_kinds_are_no_leases(fixture: &dyn StoreFixture) -> Verdic
     let (store, fleet) = (leases_of(fixture)?, fleet_of(fixture)?);
     let incarnation = Incarnation::new("1").expect("the suite's incarnations are valid");
     let now = Timestamp::from_millis(1_767_225_600_000);
-    let row = applied(fleet.join(&Heartbeat::new(worker("w-1"), incarnation, "kcl-core/0", 1, now)).await);
+    let row = applied(fleet.join(&Heartbeat::new(worker("w-1"), incarnation, "kcl-core/0", 1, now), None).await);
     let name = key("w-1");
     let change = LeaseChange { counter: Some(5), ..LeaseChange::default() };
     let updated = store.update(&name, &Condition::default(), &change).await;

@@ -94,7 +94,7 @@ async fn a_scan_yields_leases_workers_and_the_leader_together(fixture: &dyn Stor
         expected.insert(lease.key.to_string(), Row::Lease(Box::new(lease)));
         let incarnation = Incarnation::new("1").expect("the suite's incarnations are valid");
         let now = Timestamp::from_millis(1_767_225_600_000);
-        let row = applied(fleet.join(&Heartbeat::new(id, incarnation, "kcl-core/0", 1, now)).await);
+        let row = applied(fleet.join(&Heartbeat::new(id, incarnation, "kcl-core/0", 1, now), None).await);
         expected.insert(row.worker.to_string(), Row::Worker(Box::new(row)));
     }
     let leader = Row::Leader(LeaderRow::new(worker("w-1"), Duration::from_secs(12), "v-1"));
