@@ -49,8 +49,11 @@ impl Turns {
 
 /// What the answer of a call may take up. Clones are the same allowance.
 #[derive(Debug, Clone)]
-pub(super) struct Allowance {
-    state: Arc<Mutex<State>>,
+pub(super) struct Allowance(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
     turns: Turns,
     clock: Arc<dyn Clock>,
 }
@@ -100,7 +103,8 @@ pub(super) struct Received {
 
 impl Allowance {
     pub(super) fn new(turns: &Turns, clock: &Arc<dyn Clock>) -> Self {
-        Allowance { state: Arc::default(), turns: turns.clone(), clock: Arc::clone(clock) }
+        let (state, turns, clock) = (Mutex::default(), turns.clone(), Arc::clone(clock));
+        Allowance(Arc::new(Inner { state, turns, clock }))
     }
 
     /// Lets an answer be received on this permit.
@@ -114,7 +118,7 @@ impl Allowance {
     /// then the service is not silent, although no event is complete.
     pub(super) fn heard(&self) -> Moment {
         let state = self.state();
-        if state.waits_for_turn { self.clock.now() } else { state.heard }
+        if state.waits_for_turn { self.0.clock.now() } else { state.heard }
     }
 
     /// Nothing comes any more: whatever is called next goes over another connection.
@@ -145,12 +149,12 @@ impl Allowance {
     /// An answer from its beginning.
     fn counted(self, inner: SdkBody) -> Counted {
         self.state().wire = 0;
-        let turns = PollSemaphore::new(Arc::clone(&self.turns.0));
+        let turns = PollSemaphore::new(Arc::clone(&self.0.turns.0));
         Counted { inner, allowance: self, turns, next: Next::Unknown }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -270,7 +274,7 @@ impl Counted {
                 }
             }
         }
-        (state.wire, state.heard) = (wire, self.allowance.clock.now());
+        (state.wire, state.heard) = (wire, self.allowance.0.clock.now());
         Poll::Ready(Ok(()))
     }
 }

@@ -246,8 +246,8 @@ impl FanOutReader {
         let received = tokio::select! {
             biased;
             received = decoding(self.sizes.expected_records(), output.event_stream.recv()) => Some(received),
-            // The SDK itself would wait for ever.
-            () = clock.sleep_until(until) => None,
+            // The SDK itself would wait for ever. Not even begun where an event is there already.
+            () = async { clock.sleep_until(until).await } => None,
         };
         let now = clock.now();
         let (received, decoded) = received.map_or((None, None), |(received, decoded)| (Some(received), decoded));
