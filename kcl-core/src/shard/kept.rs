@@ -34,9 +34,14 @@ impl Kept {
         Kept { until: noted.max(stored).unwrap_or_default() }
     }
 
-    /// Whether nothing is lost, although the record of the checkpoint is.
-    pub(crate) fn is_certain(&self, now: Moment) -> bool {
+    fn is_certain(&self, now: Moment) -> bool {
         now < self.until
+    }
+
+    /// Whether nothing is lost, although the record of the checkpoint is. `service` is the service's own time, as far as its
+    /// records tell it: where that runs ahead of our clock, it may have trimmed more than we know of.
+    pub(crate) fn has_lost_nothing(&self, service: Option<Timestamp>, wall: Timestamp, now: Moment) -> bool {
+        self.is_certain(now) && service.is_none_or(|service| service.since(wall) <= CLOCKS)
     }
 
     /// An answer came to what was asked then. Whether it shows that the shard had nothing beyond what was read, ever.
@@ -87,6 +92,17 @@ mod tests {
         assert!(resumed_after(-1).is_certain(hour(100)), "so much clocks may differ");
         assert!(!resumed_after(-2).is_certain(hour(100)));
         assert!(!Kept::resumed(None, None, wall, hour(0)).is_certain(hour(0)), "not even as the process begins");
+    }
+
+    #[test]
+    fn a_service_whose_time_runs_ahead_may_have_trimmed_what_is_young_to_us() {
+        let (kept, wall) = (resumed_after(1), Timestamp::from_seconds(1_795_257_281));
+        let ahead = |hours: i64| Some(Timestamp::from_seconds(1_795_257_281 + hours * 3_600));
+        assert!(kept.has_lost_nothing(None, wall, hour(100)), "records need not say when they came");
+        assert!(kept.has_lost_nothing(ahead(-24), wall, hour(100)));
+        assert!(kept.has_lost_nothing(ahead(1), wall, hour(100)), "so much clocks may differ");
+        assert!(!kept.has_lost_nothing(ahead(25), wall, hour(100)));
+        assert!(!kept.has_lost_nothing(None, wall, hour(123)));
     }
 
     #[test]

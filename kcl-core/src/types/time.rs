@@ -35,6 +35,15 @@ impl Moment {
     }
 }
 
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Timestamp;
+
+    fn add(self, later: Duration) -> Timestamp {
+        let millis = i64::try_from(later.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.as_millis().saturating_add(millis))
+    }
+}
+
 impl std::ops::Add<Duration> for Moment {
     type Output = Moment;
     fn add(self, later: Duration) -> Moment {

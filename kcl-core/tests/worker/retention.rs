@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kcl_core::ports::{Clock, DataLoss};
 use kcl_core::testing::ManualClock;
-use kcl_core::types::{Checkpoint, Lease, RecordPosition, Row, Timestamp};
+use kcl_core::types::{Checkpoint, Lease, RecordEntry, RecordPosition, Row, Timestamp};
 use kcl_core::{EventStream, ProcessError, Record, WorkerBuilder, WorkerEvent, WorkerHandle};
 use tokio::sync::Semaphore;
 
@@ -131,6 +132,22 @@ fn a_row_that_does_not_say_when_its_shard_was_at_the_tip_is_reported() {
             assert_eq!(two_minutes(&fleet).await, [loss("1", "2")], "{tip:?}");
             assert!(clock.wall().since(lease(&fleet).tip.unwrap()) <= 2 * MINUTE, "{tip:?}: it is set right");
         }
+    });
+}
+
+#[test]
+fn a_loss_is_reported_where_the_time_of_the_stream_runs_ahead_of_the_clock() {
+    let clock = ManualClock::new();
+    clock.run(async {
+        let fleet = Fleet::new(&clock, 1);
+        fleet.append(1, 1);
+        assert_eq!(two_minutes(&fleet).await, []);
+        fleet.append(1, 1);
+        trim(&fleet, 2);
+        let mut entry = RecordEntry::new("3".parse().unwrap(), "key", Bytes::from_static(b"later"));
+        entry.arrival = Some(clock.wall() + 30 * HOUR);
+        fleet.source.append_entry(&shard(0), entry);
+        assert_eq!(two_minutes(&fleet).await, [loss("1", "3")], "to the stream, a day and more has passed");
     });
 }
 

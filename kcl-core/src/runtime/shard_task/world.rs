@@ -122,8 +122,8 @@ impl ShardRun {
     }
 
     /// Reading goes on: to stop would lose more, and the records do not come back.
-    fn data_lost(&self, loss: DataLoss, now: Moment) {
-        if self.kept.is_certain(now) {
+    fn data_lost(&self, loss: DataLoss, service: Option<Timestamp>, now: Moment) {
+        if self.kept.has_lost_nothing(service, self.context.wall(), now) {
             tracing::debug!(checkpoint = %loss.checkpoint, next = %loss.next, "nothing came for longer than the retention");
             return;
         }
@@ -268,7 +268,9 @@ impl ShardRun {
                 match result {
                     Ok(fetched) => {
                         if let Some(loss) = fetched.data_loss {
-                            self.data_lost(loss, now);
+                            let last = fetched.batch.iter().last().and_then(|record| record.arrival());
+                            let service = last.map(|arrival| arrival + fetched.lag.unwrap_or_default());
+                            self.data_lost(loss, service, now);
                         }
                         let at_tip = self.kept.answered(fetched.lag, fetched.batch.is_empty(), asked, now);
                         if at_tip && self.machine.is_caught_up() {
