@@ -27,7 +27,7 @@ pub(crate) fn measure(report: &mut Report, rounds: usize) {
     let pairs = (0..rounds).map(|_| (plain(&behind, 1, None), framework(&behind, None))).map(per_poll).collect();
     row(report, "one shard, one poll after the other", pairs);
     let tip = Canned::new(SHARDS, NOTHING, EmptyAnswers::AtTip);
-    let rounds = rounds.div_ceil(3);
+    let rounds = rounds.div_ceil(2);
     let (mut whole, mut polls) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let plain = plain(&tip, SHARDS, Some(INTERVAL));

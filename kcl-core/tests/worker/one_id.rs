@@ -24,6 +24,32 @@ async fn loses_its_id(fleet: &Fleet, worker: &mut WorkerHandle) {
     }
 }
 
+/// Of all four.
+async fn each_shard_is_read_once(fleet: &Fleet) {
+    fleet.append(4, 1);
+    fleet.pass(15 * SECOND).await;
+    for index in 0..4 {
+        assert_eq!(fleet.log.numbers(&name(index)), [1]);
+    }
+}
+
+/// A process that held all and died, and whose join will come once more.
+async fn dead_one_whose_join_comes_late(fleet: &Fleet) {
+    fleet.store.script(FaultRule::new(Fault::Late { before_call: None }).on(Operation::Join));
+    let (_first, kill) = fleet.start_killable("same").await;
+    fleet.pass(3 * SECOND).await;
+    kill.kill();
+}
+
+/// Removes the worker's row, and waits until it is about to be made again.
+async fn remove_row(fleet: &Fleet, wire: &Wire) {
+    wire.take_calls();
+    assert!(fleet.store.remove_row("same"));
+    while !wire.take_calls().contains_key("join") {
+        fleet.pass(SECOND / 20).await;
+    }
+}
+
 #[test]
 fn two_processes_with_one_worker_id_are_detected_and_the_older_one_ends() {
     let clock = ManualClock::new();
@@ -48,11 +74,7 @@ fn two_processes_with_one_worker_id_are_detected_and_the_older_one_ends() {
             }
         }
         assert_eq!(lost, 4, "it stops delivering before its next renewal would be refused");
-        fleet.append(4, 1);
-        fleet.pass(15 * SECOND).await;
-        for index in 0..4 {
-            assert_eq!(fleet.log.numbers(&name(index)), [1]);
-        }
+        each_shard_is_read_once(&fleet).await;
     });
 }
 
@@ -61,23 +83,15 @@ fn a_late_copy_of_the_join_of_a_dead_process_does_not_end_the_one_that_has_the_i
     let clock = ManualClock::new();
     clock.run(async {
         let fleet = Fleet::new(&clock, 4);
-        fleet.store.script(FaultRule::new(Fault::Late { before_call: None }).on(Operation::Join));
-        let (_first, kill) = fleet.start_killable("same").await;
-        fleet.pass(3 * SECOND).await;
-        kill.kill();
+        dead_one_whose_join_comes_late(&fleet).await;
         let mut second = fleet.logging("same").seed(8).build().unwrap().start().await.unwrap();
         fleet.pass(3 * SECOND).await;
         let row = fleet.worker_row("same");
         assert_eq!(fleet.store.land_late(), 1);
         assert_eq!(fleet.worker_row("same"), row);
-        fleet.append(4, 1);
-        fleet.pass(15 * SECOND).await;
+        each_shard_is_read_once(&fleet).await;
         second.stop();
-        let report = second.wait().await.unwrap();
-        assert_eq!(report.released, 4);
-        for index in 0..4 {
-            assert_eq!(fleet.log.numbers(&name(index)), [1]);
-        }
+        assert_eq!(second.wait().await.unwrap().released, 4);
     });
 }
 
@@ -98,11 +112,7 @@ fn a_process_that_is_overtaken_while_it_joins_takes_the_id_over_from_the_faster_
         let _slow = slow.unwrap();
         assert_eq!(wire.take_calls().get("conflict"), Some(&1));
         loses_its_id(&fleet, &mut fast).await;
-        fleet.append(4, 1);
-        fleet.pass(15 * SECOND).await;
-        for index in 0..4 {
-            assert_eq!(fleet.log.numbers(&name(index)), [1]);
-        }
+        each_shard_is_read_once(&fleet).await;
     });
 }
 
@@ -114,20 +124,12 @@ fn a_process_whose_row_was_removed_leaves_the_id_to_another_that_joins_before_it
         let wire = Wire::new(&fleet.store, &clock, SECOND / 2);
         let mut first = fleet.logging("same").store(wire.clone()).build().unwrap().start().await.unwrap();
         fleet.pass(3 * SECOND).await;
-        wire.take_calls();
-        assert!(fleet.store.remove_row("same"));
-        while !wire.take_calls().contains_key("join") {
-            fleet.pass(SECOND / 20).await;
-        }
+        remove_row(&fleet, &wire).await;
         let _second = fleet.logging("same").seed(8).build().unwrap().start().await.unwrap();
         let row = fleet.worker_row("same");
         loses_its_id(&fleet, &mut first).await;
         assert_eq!(fleet.worker_row("same").incarnation, row.incarnation);
-        fleet.append(4, 1);
-        fleet.pass(15 * SECOND).await;
-        for index in 0..4 {
-            assert_eq!(fleet.log.numbers(&name(index)), [1]);
-        }
+        each_shard_is_read_once(&fleet).await;
     });
 }
 
@@ -136,19 +138,12 @@ fn a_row_that_was_removed_is_made_again_over_a_late_copy_of_the_join_of_the_proc
     let clock = ManualClock::new();
     clock.run(async {
         let fleet = Fleet::new(&clock, 4);
-        fleet.store.script(FaultRule::new(Fault::Late { before_call: None }).on(Operation::Join));
-        let (_first, kill) = fleet.start_killable("same").await;
-        fleet.pass(3 * SECOND).await;
-        kill.kill();
+        dead_one_whose_join_comes_late(&fleet).await;
         let wire = Wire::new(&fleet.store, &clock, SECOND / 2);
         let mut second = fleet.logging("same").store(wire.clone()).seed(8).build().unwrap().start().await.unwrap();
         fleet.pass(3 * SECOND).await;
-        wire.take_calls();
         let row = fleet.worker_row("same");
-        assert!(fleet.store.remove_row("same"));
-        while !wire.take_calls().contains_key("join") {
-            fleet.pass(SECOND / 20).await;
-        }
+        remove_row(&fleet, &wire).await;
         assert_eq!(fleet.store.land_late(), 1);
         assert_ne!(fleet.worker_row("same").incarnation, row.incarnation);
         fleet.append(4, 1);
