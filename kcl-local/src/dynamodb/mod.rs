@@ -2,7 +2,6 @@
 
 mod dispatch;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::clock::{Clock, WallClock};
 use crate::faults::{CallFacts, FaultService, Faults, Refused, Strike, inject};
 use crate::http::{ERROR_TYPE, Exchange, Service, answer_non_post, at_once, operation, respond, text};
-use crate::store::{DataError, DataFolder};
+use crate::store::{DataError, DataFolder, Lock};
 
 /// DynamoDB in this process. Cheap to clone; all clones are the same database.
 ///
@@ -28,7 +27,7 @@ pub struct LocalDynamoDb {
     requests: Arc<AtomicU64>,
     faults: Faults,
     /// Keeps the data folder, if there is one, from other instances.
-    _lock: Option<Arc<File>>,
+    _lock: Option<Arc<Lock>>,
 }
 
 /// The database could not be opened.

@@ -1,7 +1,6 @@
 //! Streams and records in SQLite.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{DataError, DataFolder, entries};
+use super::{DataError, DataFolder, Lock, entries};
 use crate::model::stream::Predecessor;
 use crate::model::{Payload, ServiceError, ShardId, Stream, Timestamp};
 
@@ -20,7 +19,7 @@ pub(crate) struct KinesisStore {
     inner: Mutex<Inner>,
     /// Whether [`Inner::broken`] is set: for readers, who should not wait for a writer to find out.
     is_broken: AtomicBool,
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
 }
 
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub use torn::TornTail;
 #[derive(Debug, Clone)]
 pub struct DataFolder {
     path: PathBuf,
-    lock: Arc<File>,
+    lock: Arc<Lock>,
     torn_tails: Vec<TornTail>,
 }
 
@@ -94,7 +94,7 @@ impl DataFolder {
                 torn_tails.push(torn);
             }
         }
-        Ok(Self { path, lock: Arc::new(lock), torn_tails })
+        Ok(Self { path, lock: Arc::new(Lock(lock)), torn_tails })
     }
 
     /// What an earlier instance had not finished writing when it ended, and what is therefore gone. It was never
@@ -119,11 +119,43 @@ impl DataFolder {
     }
 
     /// Keeps the folder held as long as the value lives.
-    pub(crate) fn hold(&self) -> Arc<File> {
+    pub(crate) fn hold(&self) -> Arc<Lock> {
         Arc::clone(&self.lock)
+    }
+}
+
+/// The lock of a folder.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file is not enough: a process that is started at this moment by another thread has a copy of it, and
+        // with it the lock, until it runs its own program.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of the data folder ends with the process");
+        }
     }
 }
 
 const LOCK: &str = "lock";
 const KINESIS: &str = "kinesis.sqlite3";
 const DYNAMODB: &str = "dynamodb.sqlite3";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_let_go_is_free_whoever_still_has_a_copy_of_its_file() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(path.path()).unwrap();
+        let held = folder.hold();
+        let copy = held.0.try_clone().unwrap();
+        drop(folder);
+        assert!(matches!(DataFolder::open(path.path()), Err(DataError::Held { .. })));
+        drop(held);
+        DataFolder::open(path.path()).unwrap();
+        drop(copy);
+    }
+}
