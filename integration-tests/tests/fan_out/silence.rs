@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::scene::shard;
+use crate::scene::{APPLICATION, shard};
 use crate::secure::Secure;
 use crate::waiting::within;
 
@@ -57,14 +57,8 @@ impl Way {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn polls_leave_a_connection_that_fell_silent_behind() {
-    let secure = Secure::start(1).await;
-    let way = Way::to(&secure.aws.kinesis_endpoint()).await;
-    let patience = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(2)).build();
-    let config = secure.client().config().to_builder().endpoint_url(&way.endpoint).timeout_config(patience);
-    let clients = KinesisClients::from_client(&Client::from_conf(config.build()));
-    let source = KinesisSource::new(clients, PollingSettings::default(), Arc::new(SystemClock::new()));
+/// Reads a record, and another one after the connection has fallen silent. What was told of that.
+async fn read_over_a_silence(source: KinesisSource, secure: &Secure, way: &Way) -> Vec<ReadError> {
     let mut reader = source.open(&shard(0), Position::TrimHorizon);
     let (mut read, mut errors) = (0, Vec::new());
     for silent in [false, true] {
@@ -83,5 +77,29 @@ async fn polls_leave_a_connection_that_fell_silent_behind() {
         within("a record", reading).await;
     }
     assert_eq!(read, 2);
+    errors
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_leave_a_connection_that_fell_silent_behind() {
+    let secure = Secure::start(1).await;
+    let way = Way::to(&secure.aws.kinesis_endpoint()).await;
+    let patience = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(2)).build();
+    let config = secure.client().config().to_builder().endpoint_url(&way.endpoint).timeout_config(patience);
+    let clients = KinesisClients::from_client(&Client::from_conf(config.build()));
+    let source = KinesisSource::new(clients, PollingSettings::default(), Arc::new(SystemClock::new()));
+    let errors = read_over_a_silence(source, &secure, &way).await;
     assert!(matches!(&errors[..], [ReadError::Unavailable(_), ..]) && errors.len() <= 2, "{errors:?}");
+}
+
+/// On the connection that the SDK has for all calls, where subscriptions have none of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_leave_a_connection_that_fell_silent_behind() {
+    let secure = Secure::start(1).await;
+    let way = Way::to(&secure.aws.kinesis_endpoint()).await;
+    let config = secure.client().config().to_builder().endpoint_url(&way.endpoint);
+    let clients = KinesisClients::from_client(&Client::from_conf(config.build()));
+    let source = KinesisSource::fan_out(clients, APPLICATION.parse().unwrap(), Arc::new(SystemClock::new()));
+    let errors = read_over_a_silence(source, &secure, &way).await;
+    assert!(errors.len() <= 1, "{errors:?}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use kcl_core::WorkerHandle;
 use kcl_core::testing::ManualClock;
 use kcl_core::types::{Checkpoint, Lease, Row, ShardId};
 
@@ -25,15 +26,22 @@ fn held_by(fleet: &Fleet, worker: &str, shards: usize) -> usize {
     (0..shards).find(holds).unwrap()
 }
 
+/// The workers `a` and `b`, each with a shard and its own way to the table.
+async fn two_that_share(fleet: &Fleet, clock: &ManualClock) -> ([Wire; 2], [WorkerHandle; 2]) {
+    let wires = [(); 2].map(|()| Wire::new(&fleet.store, clock, Duration::ZERO));
+    let start =
+        async |id: &str, wire: &Wire| fleet.logging(id).store(wire.clone()).build().unwrap().start().await.unwrap();
+    let workers = [start("a", &wires[0]).await, start("b", &wires[1]).await];
+    fleet.pass(10 * SECOND).await;
+    (wires, workers)
+}
+
 #[test]
 fn a_deleted_row_is_left_to_its_holder_while_that_one_lives() {
     let clock = ManualClock::new();
     clock.run(async {
         let fleet = Fleet::new(&clock, 2);
-        let wires = [(); 2].map(|()| Wire::new(&fleet.store, &clock, Duration::ZERO));
-        let _a = fleet.logging("a").store(wires[0].clone()).build().unwrap().start().await.unwrap();
-        let _b = fleet.logging("b").store(wires[1].clone()).build().unwrap().start().await.unwrap();
-        fleet.pass(10 * SECOND).await;
+        let (wires, _workers) = two_that_share(&fleet, &clock).await;
         fleet.append(2, 3);
         fleet.pass(10 * SECOND).await;
         let index = held_by(&fleet, "b", 2);
@@ -78,10 +86,7 @@ fn a_child_waits_for_a_parent_whose_row_was_deleted() {
     let clock = ManualClock::new();
     clock.run(async {
         let fleet = Fleet::new(&clock, 2);
-        let wires = [(); 2].map(|()| Wire::new(&fleet.store, &clock, Duration::ZERO));
-        let _a = fleet.logging("a").store(wires[0].clone()).build().unwrap().start().await.unwrap();
-        let _b = fleet.logging("b").store(wires[1].clone()).build().unwrap().start().await.unwrap();
-        fleet.pass(10 * SECOND).await;
+        let (wires, _workers) = two_that_share(&fleet, &clock).await;
         fleet.append(2, 2);
         fleet.pass(10 * SECOND).await;
         let parent = held_by(&fleet, "b", 2);

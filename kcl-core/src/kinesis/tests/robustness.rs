@@ -40,7 +40,6 @@ async fn read_all(reader: &mut Box<dyn ShardReader>) -> Vec<String> {
 }
 
 /// Polls a future at most so many times, then drops it.
-#[expect(clippy::disallowed_methods, reason = "the time of the tests is paused")]
 async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     for _ in 0..times {
@@ -49,7 +48,7 @@ async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
         }
         // Polled again whether or not anything happened, or a future that waits for others would never be dropped. Time
         // passes meanwhile, as much as between two calls to a shard.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::advance(Duration::from_millis(200)).await;
     }
     None
 }
