@@ -50,7 +50,7 @@ impl BreakingProxy {
         self.address
     }
 
-    /// How many connections it has broken.
+    /// How many connections it has broken, those that are silent now among them.
     #[must_use]
     pub fn broken(&self) -> u64 {
         self.broken.load(Ordering::Relaxed)
@@ -78,22 +78,22 @@ async fn accept(
         let (server, broken) = (server.clone(), Arc::clone(&broken));
         connections.spawn(async move {
             let Ok(server) = TcpStream::connect(server).await else { return };
-            if pass((client, server), (bytes, time), how).await.is_ok_and(|is_broken| is_broken) {
-                broken.fetch_add(1, Ordering::Relaxed);
-            }
+            // Of one whose ends went away before, there is nothing to break.
+            let _ended_by_itself = pass((client, server), (bytes, time), how, &broken).await;
         });
         // Those that are over need not be kept.
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// Passes on what the client says, and what it is answered, up to so many bytes or for so long. Whether the connection was
-/// broken then.
+/// Passes on what the client says, and what it is answered, up to so many bytes or for so long; then the connection is broken,
+/// and counted.
 async fn pass(
     (mut client, mut server): (TcpStream, TcpStream),
     (bytes, time): (u64, Duration),
     how: Break,
-) -> io::Result<bool> {
+    broken: &AtomicU64,
+) -> io::Result<()> {
     if how == Break::Reset {
         // Closed like this, it is reset.
         client.set_zero_linger()?;
@@ -107,20 +107,22 @@ async fn pass(
         biased;
         asked = &mut asking => {
             asked?;
-            return Ok(false);
+            return Ok(());
         }
         answered = tokio::io::copy(&mut answers, &mut to_client) => {
             answered?;
             if answers.limit() > 0 {
-                return Ok(false);
+                return Ok(());
             }
         }
         () = clock.sleep_until(clock.now() + time) => {}
     }
+    // Counted before a stall, which lasts for as long as the client has patience.
+    broken.fetch_add(1, Ordering::Relaxed);
     if how == Break::Stall {
         asking.await?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// The fewest bytes that a connection brings, and how often they may double.

@@ -2,19 +2,22 @@
 //! order.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use integration_tests::breaking::BreakingProxy;
+use kcl_core::ports::{Clock, SystemClock};
 use kcl_local::{Addresses, LocalAws, LocalDynamoDb, LocalKinesis, NewRecord, ShardFilter, Tls};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-
-use crate::waiting::within;
 
 const STREAM: &str = "orders";
 const RECORDS: usize = 10;
 /// Rounds, and how much larger their records are than need be.
 const MANY: (usize, usize) = (12, 500);
 const FEW: (usize, usize) = (4, 20);
+/// So many connections break at least. All of it takes a minute or two, as one that falls silent costs half a minute.
+const BROKEN: u64 = 3;
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The server, and the file with the certificates that it is trusted by, where it speaks TLS.
 struct Server {
@@ -48,7 +51,7 @@ impl Server {
         let mut put = Vec::new();
         for shard in kinesis.list_shards(STREAM, ShardFilter::AtLatest).unwrap() {
             for number in 0..RECORDS {
-                let data = format!("{} {round:02} {number:03} {:x<bytes$}", shard.id, "");
+                let data = format!("{} {round:06} {number:03} {:x<bytes$}", shard.id, "");
                 kinesis
                     .put(STREAM, NewRecord::new("k", data.as_str()).with_explicit_hash_key(shard.hash_range.start))
                     .unwrap();
@@ -83,14 +86,18 @@ impl Server {
     }
 }
 
-/// Reads rounds of records over connections that break, with a split between them. A subscription that breaks takes its five
-/// seconds, so there are fewer rounds then.
+/// Reads rounds of records over connections that break, with a split between them: so many rounds, and more until enough of
+/// the connections were broken, which is a matter of bytes and of time. A subscription that breaks takes its five seconds, so
+/// there are fewer rounds then.
 async fn reads_all(reader: &str, is_secure: bool, (rounds, bytes): (usize, usize), seed: u64) {
     let server = Server::start(is_secure).await;
     let proxy = BreakingProxy::start(server.address(), seed).await.unwrap();
     let (_child, mut lines) = server.consume(reader, &proxy);
     let (mut put, mut read) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
+    let clock = SystemClock::new();
+    let (mut round, deadline) = (0, clock.now() + PATIENCE);
+    while round < rounds || proxy.broken() < BROKEN {
+        assert!(clock.now() < deadline, "{reader}: only {} connections broke in {round} rounds", proxy.broken());
         put.extend(server.put(round, bytes));
         let reading = async {
             while read.len() < put.len() {
@@ -99,16 +106,20 @@ async fn reads_all(reader: &str, is_secure: bool, (rounds, bytes): (usize, usize
                 read.extend(line["data"].as_str().map(str::to_owned));
             }
         };
-        within(&format!("{reader}, round {round}"), reading).await;
+        tokio::select! {
+            biased;
+            () = reading => {}
+            () = clock.sleep_until(deadline) => panic!("{reader}: {} of {} in {PATIENCE:?}", read.len(), put.len()),
+        }
         if round == 1 {
             server.aws.kinesis().split_shard_evenly(STREAM, kcl_local::ShardId(0)).unwrap();
         }
+        round += 1;
     }
     // Those of one shard came in their order; those of shards that are read at the same time came as they came.
     read.sort_by_key(|data| data.split(' ').next().unwrap().to_owned());
     put.sort();
     assert_eq!(read, put, "{reader}: each once, in the order of its shard");
-    assert!(proxy.broken() >= 3, "{reader}: only {} connections were broken", proxy.broken());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
