@@ -189,7 +189,11 @@ pub enum FailureScope {
 
 /// What failed, and whether trying again may help.
 #[derive(Debug)]
-pub struct ProcessError {
+pub struct ProcessError(Box<Failure>);
+
+/// Behind a pointer, so that a function that is called for each record hands back eight bytes.
+#[derive(Debug)]
+struct Failure {
     scope: FailureScope,
     kind: FailureKind,
     source: BoxError,
@@ -205,62 +209,62 @@ enum FailureKind {
 impl ProcessError {
     /// The whole batch failed, and trying again may help.
     pub fn transient(source: impl Into<BoxError>) -> Self {
-        ProcessError { scope: FailureScope::Batch, kind: FailureKind::Transient, source: source.into() }
+        ProcessError::of(FailureKind::Transient, source.into())
     }
 
     /// The whole batch failed, and trying again does not help.
     pub fn permanent(source: impl Into<BoxError>) -> Self {
-        ProcessError { scope: FailureScope::Batch, kind: FailureKind::Permanent, source: source.into() }
+        ProcessError::of(FailureKind::Permanent, source.into())
+    }
+
+    fn of(kind: FailureKind, source: BoxError) -> Self {
+        ProcessError(Box::new(Failure { scope: FailureScope::Batch, kind, source }))
     }
 
     /// Everything from this record on failed; what came before it in the batch is completed.
     pub fn from_record(mut self, record: &Record) -> Self {
-        self.scope = FailureScope::From(record.position());
+        self.0.scope = FailureScope::From(record.position());
         self
     }
 
     /// Exactly these records failed.
     pub fn records<'a>(mut self, failed: impl IntoIterator<Item = &'a Record>) -> Self {
-        self.scope = FailureScope::Records(failed.into_iter().map(Record::position).collect());
+        self.0.scope = FailureScope::Records(failed.into_iter().map(Record::position).collect());
         self
     }
 
     /// Which records failed.
     pub fn scope(&self) -> &FailureScope {
-        &self.scope
+        &self.0.scope
     }
 
     /// Whether trying again is of no use.
     pub fn is_permanent(&self) -> bool {
-        self.kind == FailureKind::Permanent
+        self.0.kind == FailureKind::Permanent
     }
 
     /// Nothing failed: the handler saw [`ProcessContext::cancelled`] and left this record and all after it undone. What came
     /// before is completed; the rest is delivered again, to whoever owns the shard then.
     pub fn cut_short(first_undone: &Record) -> Self {
-        let error = ProcessError {
-            scope: FailureScope::Batch,
-            kind: FailureKind::CutShort,
-            source: "the handler was asked to come to an end".into(),
-        };
+        let error = ProcessError::of(FailureKind::CutShort, "the handler was asked to come to an end".into());
         error.from_record(first_undone)
     }
 
     /// Whether the handler only left work undone because it was asked to.
     pub fn is_cut_short(&self) -> bool {
-        self.kind == FailureKind::CutShort
+        self.0.kind == FailureKind::CutShort
     }
 
     /// The user's error.
     pub fn source(&self) -> &BoxError {
-        &self.source
+        &self.0.source
     }
 }
 
 impl fmt::Display for ProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
-        let mut cause = self.source.source();
+        write!(f, "{}", self.source())?;
+        let mut cause = self.source().source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();

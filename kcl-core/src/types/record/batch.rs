@@ -69,6 +69,12 @@ impl RecordBatch {
         (index < self.len()).then(|| self.record(self.start + index))
     }
 
+    /// The record at `index`, which is less than [`len`](RecordBatch::len).
+    pub(crate) fn at(&self, index: usize) -> Record {
+        debug_assert!(index < self.len(), "{index} of {}", self.len());
+        self.record(self.start + index)
+    }
+
     /// The first record.
     pub fn first(&self) -> Option<Record> {
         self.get(0)
