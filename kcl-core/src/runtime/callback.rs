@@ -39,9 +39,16 @@ impl CheckpointSink for TenureSink {
 /// The processor of one tenure, and what its calls have in common.
 pub(crate) struct UserCode {
     context: Arc<Context>,
+    told: Told,
+    processor: Option<Box<dyn RecordProcessor>>,
+}
+
+/// What calls are told.
+struct Told {
     shard: Arc<ShardTenure>,
     checkpointer: Checkpointer,
-    processor: Option<Box<dyn RecordProcessor>>,
+    /// Made for the first call that is given one, and kept: of what it holds, little changes from call to call.
+    context: Option<Box<ProcessContext>>,
 }
 
 /// A call into user code panicked; the processor is gone.
@@ -57,25 +64,14 @@ impl UserCode {
         let sink = TenureSink { keeper: keeper.clone(), tenure: Arc::clone(tenure) };
         UserCode {
             context: Arc::clone(context),
-            shard: Arc::clone(shard),
-            checkpointer: Checkpointer::new(Arc::new(sink)),
+            told: Told { shard: Arc::clone(shard), checkpointer: Checkpointer::new(Arc::new(sink)), context: None },
             processor: None,
         }
     }
 
-    fn shard(&self) -> ShardContext {
-        let ShardTenure { shard, worker, epoch, fencing_token, .. } = &*self.shard;
-        ShardContext::new(shard.clone(), worker.clone(), *epoch, *fencing_token)
-    }
-
-    fn process_context(&self, cancelled: CancellationToken, attempt: u32) -> ProcessContext {
-        let (shard, checkpointer) = (self.shard(), self.checkpointer.clone());
-        ProcessContext { shard, cancelled, deadline_in: None, lag: None, attempt, checkpointer }
-    }
-
     /// Makes a processor if there is none, and initialises it.
     pub(crate) async fn initialize(&mut self) -> Result<(), String> {
-        let shard = self.shard();
+        let shard = self.told.shard();
         let mut processor = match self.processor.take() {
             Some(processor) => processor,
             None => {
@@ -99,63 +95,94 @@ impl UserCode {
     }
 
     /// Delivers a batch. It is asked to come to an end by `cancelled`, as are the calls below.
-    pub(crate) async fn process(
-        &mut self,
+    pub(crate) fn process<'a>(
+        &'a mut self,
         batch: RecordBatch,
         attempt: u32,
-        cancelled: CancellationToken,
-    ) -> Processed {
-        let mut context = self.process_context(cancelled, attempt);
+        cancelled: &CancellationToken,
+    ) -> impl Future<Output = Processed> + use<'a> {
+        let context = self.told.context(attempt, cancelled);
         context.lag = batch.lag();
-        let Some(processor) = &mut self.processor else { return Processed::Panicked { message: NO_PROCESSOR.into() } };
-        let result = AssertUnwindSafe(processor.process_records(batch, &context)).catch_unwind().await;
-        match self.settle(result) {
-            Ok(Ok(())) => Processed::Completed,
-            Ok(Err(error)) if error.is_cut_short() => Processed::CutShort { first: first_failed(&error) },
-            Ok(Err(error)) => Processed::Failed { first: first_failed(&error), error: error.to_string() },
-            Err(Panicked(message)) => Processed::Panicked { message },
+        let (slot, context) = (&mut self.processor, &*context);
+        async move {
+            let Some(processor) = slot else { return Processed::Panicked { message: NO_PROCESSOR.into() } };
+            let result = AssertUnwindSafe(processor.process_records(batch, context)).catch_unwind().await;
+            match settle(slot, result) {
+                Ok(Ok(())) => Processed::Completed,
+                Ok(Err(error)) if error.is_cut_short() => Processed::CutShort { first: first_failed(&error) },
+                Ok(Err(error)) => Processed::Failed { first: first_failed(&error), error: error.to_string() },
+                Err(Panicked(message)) => Processed::Panicked { message },
+            }
         }
     }
 
     /// Tells of the end of the shard.
-    pub(crate) async fn shard_ended(
-        &mut self,
+    pub(crate) fn shard_ended<'a>(
+        &'a mut self,
         attempt: u32,
-        cancelled: CancellationToken,
-    ) -> Result<Result<(), String>, Panicked> {
-        let context = self.process_context(cancelled, attempt);
-        let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
-        let result = AssertUnwindSafe(processor.shard_ended(&context)).catch_unwind().await;
-        Ok(self.settle(result)?.map_err(|error| chain(&error)))
+        cancelled: &CancellationToken,
+    ) -> impl Future<Output = Result<Result<(), String>, Panicked>> + use<'a> {
+        let (slot, context) = (&mut self.processor, &*self.told.context(attempt, cancelled));
+        async move {
+            let Some(processor) = slot else { return Err(Panicked(NO_PROCESSOR.into())) };
+            let result = AssertUnwindSafe(processor.shard_ended(context)).catch_unwind().await;
+            Ok(settle(slot, result)?.map_err(|error| chain(&error)))
+        }
     }
 
-    /// Gives the last chance to flush.
-    pub(crate) async fn shutdown_requested(
-        &mut self,
+    /// Gives the last chance to flush. From now on calls are asked to come to an end by this token.
+    pub(crate) fn shutdown_requested<'a>(
+        &'a mut self,
         deadline: Moment,
-        cancelled: CancellationToken,
-    ) -> Result<Result<(), String>, Panicked> {
-        let mut context = self.process_context(cancelled, 1);
+        cancelled: &CancellationToken,
+    ) -> impl Future<Output = Result<Result<(), String>, Panicked>> + use<'a> {
+        let context = self.told.context(1, cancelled);
+        context.cancelled = cancelled.clone();
         context.deadline_in = Some(deadline.since(self.context.clock.now()));
-        let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
-        let result = AssertUnwindSafe(processor.shutdown_requested(&context)).catch_unwind().await;
-        Ok(self.settle(result)?.map_err(|error| chain(&error)))
+        let (slot, context) = (&mut self.processor, &*context);
+        async move {
+            let Some(processor) = slot else { return Err(Panicked(NO_PROCESSOR.into())) };
+            let result = AssertUnwindSafe(processor.shutdown_requested(context)).catch_unwind().await;
+            Ok(settle(slot, result)?.map_err(|error| chain(&error)))
+        }
     }
 
     /// Tells that the lease is gone.
     pub(crate) async fn lease_lost(&mut self, reason: LeaseLostReason) -> Result<(), Panicked> {
         let Some(processor) = &mut self.processor else { return Err(Panicked(NO_PROCESSOR.into())) };
         let result = AssertUnwindSafe(processor.lease_lost(reason)).catch_unwind().await;
-        self.settle(result)
+        settle(&mut self.processor, result)
+    }
+}
+
+impl Told {
+    fn shard(&self) -> ShardContext {
+        let ShardTenure { shard, worker, epoch, fencing_token, .. } = &*self.shard;
+        ShardContext::new(shard.clone(), worker.clone(), *epoch, *fencing_token)
     }
 
-    /// A processor that panicked is dropped: nobody knows in which state it is.
-    fn settle<T>(&mut self, result: Result<T, Box<dyn Any + Send>>) -> Result<T, Panicked> {
-        result.map_err(|panic| {
-            self.processor = None;
-            Panicked(panic_message(&*panic))
-        })
+    /// What the next call is told. The token is that of the first call, which all share up to the last chance to flush.
+    fn context(&mut self, attempt: u32, cancelled: &CancellationToken) -> &mut ProcessContext {
+        if self.context.is_none() {
+            let (shard, checkpointer) = (self.shard(), self.checkpointer.clone());
+            let context = ProcessContext { cancelled: cancelled.clone(), ..ProcessContext::new(shard, checkpointer) };
+            self.context = Some(Box::new(context));
+        }
+        let context = self.context.as_mut().expect("made above, where there was none");
+        (context.attempt, context.lag, context.deadline_in) = (attempt, None, None);
+        context
     }
+}
+
+/// A processor that panicked is dropped: nobody knows in which state it is.
+fn settle<T>(
+    processor: &mut Option<Box<dyn RecordProcessor>>,
+    result: Result<T, Box<dyn Any + Send>>,
+) -> Result<T, Panicked> {
+    result.map_err(|panic| {
+        *processor = None;
+        Panicked(panic_message(&*panic))
+    })
 }
 
 /// The machine initialises before it calls anything else.

@@ -242,7 +242,7 @@ impl FanOutReader {
     async fn receive(&mut self) -> Result<Option<Step>, ReadError> {
         let Line::Open(output) = &mut self.line else { return Ok(None) };
         let clock = &self.shared.clock;
-        let until = self.subscription.listen(clock.now());
+        let until = self.subscription.listen(|| clock.now());
         let received = tokio::select! {
             biased;
             received = decoding(self.sizes.expected_records(), output.event_stream.recv()) => Some(received),

@@ -139,11 +139,12 @@ impl Subscription {
         self.resting = None;
     }
 
-    /// An event is wanted: until the moment returned one has to come.
-    pub(super) fn listen(&mut self, now: Moment) -> Moment {
+    /// An event is wanted: until the moment returned one has to come. The present moment matters only where none was wanted
+    /// before.
+    pub(super) fn listen(&mut self, now: impl FnOnce() -> Moment) -> Moment {
         // While nobody listened, silence proved nothing.
         if self.resting.take().is_some() {
-            self.heard = now;
+            self.heard = now();
         }
         self.heard + LIVENESS
     }

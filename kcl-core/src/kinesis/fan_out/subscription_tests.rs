@@ -26,9 +26,9 @@ fn a_new_one_may_be_opened_at_once_and_its_call_is_given_up_after_ten_seconds() 
 #[test]
 fn fifteen_seconds_without_any_event_are_too_long_and_empty_events_count() {
     let mut subscription = live(1_000);
-    assert_eq!(subscription.listen(at(2_000)), at(16_000));
+    assert_eq!(subscription.listen(|| at(2_000)), at(16_000));
     subscription.heard(at(12_000));
-    assert_eq!(subscription.listen(at(12_000)), at(27_000));
+    assert_eq!(subscription.listen(|| at(12_000)), at(27_000));
     assert_eq!(subscription.failed(Reason::Silent, at(27_000), 0), Telling::Quiet);
     assert_eq!(subscription.state(), State::Reopening(Reason::Silent));
     assert_eq!(subscription.open_at(), at(27_125), "events came before, so hardly any delay");
@@ -40,8 +40,8 @@ fn silence_counts_only_while_somebody_listens() {
     subscription.heard(at(2_000));
     assert_eq!(subscription.rest(at(3_000)), Some(at(5_000)));
     assert_eq!(subscription.rest(at(4_900)), Some(at(5_000)), "rest goes on");
-    assert_eq!(subscription.listen(at(40_000)), at(55_000), "what came meanwhile lies there unread");
-    assert_eq!(subscription.listen(at(50_000)), at(55_000), "but it does come at once");
+    assert_eq!(subscription.listen(|| at(40_000)), at(55_000), "what came meanwhile lies there unread");
+    assert_eq!(subscription.listen(|| at(50_000)), at(55_000), "but it does come at once");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn refusals_and_outages_are_told_at_once_and_throttling_never() {
 fn one_that_nobody_wants_is_closed_after_a_while_and_costs_nothing_then() {
     let mut subscription = live(1_000);
     assert_eq!(subscription.rest(at(3_000)), Some(at(5_000)));
-    subscription.listen(at(4_000));
+    subscription.listen(|| at(4_000));
     assert_eq!(subscription.rest(at(8_000)), Some(at(10_000)), "demand came in between");
     subscription.suspended();
     assert_eq!(subscription.rest(at(20_000)), None);
@@ -178,10 +178,10 @@ proptest! {
                     begun = Some(now);
                 }
                 Step::Event if open => {
-                    prop_assert!(subscription.listen(now) <= now + LIVENESS);
+                    prop_assert!(subscription.listen(|| now) <= now + LIVENESS);
                     subscription.heard(now);
                     prop_assert_eq!(subscription.faults, 0);
-                    prop_assert_eq!(subscription.listen(now), now + LIVENESS);
+                    prop_assert_eq!(subscription.listen(|| now), now + LIVENESS);
                 }
                 Step::End if open => drop(subscription.ended(now, random)),
                 Step::Fail(reason) if open || opening => drop(subscription.failed(reason, now, random)),

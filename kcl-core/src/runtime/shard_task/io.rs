@@ -64,8 +64,8 @@ pub(super) enum FarewellDone {
     NotPrepared(String),
 }
 
-/// Fetches what comes next. The byte permit is taken only once a call is worth making. Each step is stated before it is
-/// taken, for the watchdog.
+/// Fetches what comes next. The byte permit is taken only once a call is worth making. Each step but the
+/// first, which the caller states, is stated before it is taken, for the watchdog.
 pub(super) fn fetch(
     tenancy: Arc<Tenancy>,
     mut reader: Box<dyn ShardReader>,
@@ -76,7 +76,6 @@ pub(super) fn fetch(
         tenancy.watch.reading(wait, now);
         now
     };
-    states(Wait::IdleAtTip);
     async move {
         reader.ready().await;
         let demand = reader.demand();

@@ -26,6 +26,9 @@ pub(super) struct ShardRun {
     pub(super) context: Arc<Context>,
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) machine: ShardMachine,
+    /// When the task woke up last, or user code returned. What is done at once is done then: a look at the clock for each
+    /// step would cost more than the steps.
+    pub(super) now: Moment,
     pub(super) kept: Kept,
     /// Orders that were passed on already.
     pub(super) heard: Heard,
@@ -99,6 +102,7 @@ impl ShardRun {
             context,
             tenancy,
             machine,
+            now,
             kept,
             heard: Heard::default(),
             reader: None,
@@ -129,7 +133,9 @@ impl ShardRun {
                 Some(Action::Initialize) => Box::pin(self.run_callback(user.initialize(), Self::initialized)).await,
                 Some(Action::Deliver { batch, attempt }) => {
                     self.tenancy.watch.metrics.deliveries.increment(1);
-                    let started = self.context.clock.now();
+                    // To open aggregates may have taken a while.
+                    self.now = self.context.clock.now();
+                    let started = self.now;
                     let process = user.process(batch, attempt, self.cancelled());
                     Box::pin(self.run_callback(process, |run, processed| run.processed(processed, started))).await;
                 }
@@ -139,7 +145,7 @@ impl ShardRun {
                 }
                 Some(Action::CallShutdownRequested { deadline }) => {
                     // The call that flushes at the end must not find itself cancelled.
-                    let fresh = self.cancelled.insert(CancellationToken::new()).clone();
+                    let fresh = self.cancelled.insert(CancellationToken::new());
                     let call = user.shutdown_requested(deadline, fresh);
                     Box::pin(self.run_callback(call, Self::shutdown_told)).await;
                 }
@@ -154,27 +160,26 @@ impl ShardRun {
     }
 
     /// What tells a call into user code to come to an end.
-    fn cancelled(&mut self) -> CancellationToken {
+    fn cancelled(&mut self) -> &CancellationToken {
         let ending = self.is_ending();
         let token = self.cancelled.get_or_insert_default();
         if ending {
             token.cancel();
         }
-        token.clone()
+        token
     }
 
     /// The next action; a delivery is begun only while the tenure certainly lasts, whatever the lease keeper has noticed.
     fn poll_action(&mut self) -> Option<Action> {
-        let now = self.context.clock.now();
-        if self.lost.is_none() && now >= self.tenancy.shared.deadline() && self.farewell.is_none() {
+        if self.lost.is_none() && self.now >= self.tenancy.shared.deadline() && self.farewell.is_none() {
             self.lose(LeaseLostReason::Expired);
         }
-        self.machine.poll_action(now)
+        self.machine.poll_action(self.now)
     }
 
     /// Runs user code while everything else goes on. It is dropped when the machine says so.
     async fn run_callback<T>(&mut self, callback: impl Future<Output = T>, done: impl FnOnce(&mut Self, T)) {
-        self.tenancy.watch.handler(Some(self.context.clock.now()));
+        self.tenancy.watch.handler(Some(self.now));
         let output = self.poll_callback(pin!(callback)).await;
         self.tenancy.watch.handler(None);
         match output {
@@ -192,11 +197,9 @@ impl ShardRun {
                 }
                 self.perform(action);
             }
-            tokio::select! {
-                // What ends the tenure comes before what user code completed.
-                biased;
-                () = self.wait() => {}
-                output = &mut callback => return Some(output),
+            let output = self.wait_beside(callback.as_mut()).await;
+            if output.is_some() {
+                return output;
             }
         }
     }
@@ -205,13 +208,12 @@ impl ShardRun {
         if let Err(error) = &result {
             tracing::warn!(error, "the processor could not be initialised; it is tried again");
         }
-        self.machine.handle_initialized(result, self.context.clock.now(), self.context.random());
+        self.machine.handle_initialized(result, self.now, self.context.random());
     }
 
     fn processed(&mut self, processed: Processed, started: Moment) {
-        let now = self.context.clock.now();
         self.tenancy.watch.processed();
-        self.tenancy.watch.metrics.handler_time.record(now.since(started).as_secs_f64());
+        self.tenancy.watch.metrics.handler_time.record(self.now.since(started).as_secs_f64());
         match &processed {
             Processed::Completed | Processed::CutShort { .. } => {}
             Processed::Failed { error, .. } | Processed::Panicked { message: error } => {
@@ -219,13 +221,13 @@ impl ShardRun {
                 tracing::warn!(error, "processing failed; the records are delivered again");
             }
         }
-        self.machine.handle_processed(processed, now, self.context.random());
+        self.machine.handle_processed(processed, self.now, self.context.random());
     }
 
     fn shard_end_told(&mut self, result: Result<Result<(), String>, Panicked>) {
         self.tenancy.watch.processed();
         let result = self.unpanic(result);
-        self.machine.handle_shard_ended(result, self.context.clock.now(), self.context.random());
+        self.machine.handle_shard_ended(result, self.now, self.context.random());
     }
 
     fn shutdown_told(&mut self, result: Result<Result<(), String>, Panicked>) {

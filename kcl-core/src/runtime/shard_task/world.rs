@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -25,6 +26,7 @@ impl ShardRun {
         match action {
             Action::Fetch => {
                 let (reader, budget) = self.reader.take().unwrap_or_else(|| self.open());
+                self.states(Wait::IdleAtTip);
                 self.io = Some(io::fetch(Arc::clone(&self.tenancy), reader, budget));
             }
             Action::CheckParents => {
@@ -38,7 +40,7 @@ impl ShardRun {
             Action::Progress { position, records, bytes } => self.progress(position, records, bytes),
             Action::Release => self.release(),
             Action::WriteEnd { children } => {
-                self.tenancy.watch.writing(Some(self.context.clock.now()));
+                self.tenancy.watch.writing(Some(self.now));
                 self.farewell = Some(io::write_end(Arc::clone(&self.tenancy), children));
             }
             Action::Report(report) => self.report(report),
@@ -62,13 +64,13 @@ impl ShardRun {
             self.machine.handle_farewell_written();
             return;
         }
-        self.tenancy.watch.writing(Some(self.context.clock.now()));
+        self.tenancy.watch.writing(Some(self.now));
         self.farewell = Some(io::release(Arc::clone(&self.tenancy)));
     }
 
     /// Says what is waited for from now on.
     fn states(&self, wait: Wait) {
-        self.tenancy.watch.reading(wait, self.context.clock.now());
+        self.tenancy.watch.reading(wait, self.now);
     }
 
     fn open(&self) -> (Box<dyn ShardReader>, ShardBudget) {
@@ -122,8 +124,8 @@ impl ShardRun {
     }
 
     /// Reading goes on: to stop would lose more, and the records do not come back.
-    fn data_lost(&self, loss: DataLoss, service: Option<Timestamp>, now: Moment) {
-        if self.kept.has_lost_nothing(service, self.context.wall(), now) {
+    fn data_lost(&self, loss: DataLoss, service: Option<Timestamp>) {
+        if self.kept.has_lost_nothing(service, self.context.wall(), self.now) {
             tracing::debug!(checkpoint = %loss.checkpoint, next = %loss.next, "nothing came for longer than the retention");
             return;
         }
@@ -136,27 +138,47 @@ impl ShardRun {
         self.context.send(&self.tenancy.watch.tenure, |tenure| WorkerEvent::DataLoss { tenure, loss });
     }
 
-    /// Waits for one thing to happen and tells the machine. Cancel safe: what is under way stays in its slot.
+    /// Waits for one thing to happen and tells the machine.
     pub(super) async fn wait(&mut self) {
-        let context = Arc::clone(&self.context);
+        let nothing = std::future::pending::<Infallible>();
+        match self.wait_beside(pin!(nothing)).await {
+            None => {}
+            Some(never) => match never {},
+        }
+    }
+
+    /// Waits for one thing to happen and tells the machine, or for what user code yields. Cancel safe: what is under way stays
+    /// in its slot.
+    pub(super) async fn wait_beside<T>(&mut self, callback: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let tenancy = Arc::clone(&self.tenancy);
         let lost = self.lost.is_some();
         let alarm = self.machine.poll_timeout();
-        tenancy.watch.sleeps(alarm, self.machine.has_work(), self.is_leaving(), context.clock.now());
+        tenancy.watch.sleeps(alarm, self.machine.has_work(), self.is_leaving(), self.now);
         // While a farewell is under way the lease keeper decides when time is up; it answers in any case.
         let fenced = !lost && self.farewell.is_none();
         let fence = fenced.then(|| tenancy.shared.deadline());
         self.set_alarm(alarm.into_iter().chain(fence).min());
         let heard = Heard { abort: lost, over: !fenced, ..self.heard };
-        tokio::select! {
-            // The end of the tenure beats every other news.
+        let news = tokio::select! {
+            // The end of the tenure beats every other news, and what user code completed most of all.
             biased;
-            order = poll_fn(|wake| tenancy.poll_order(heard, wake)) => self.obey(order),
-            done = poll_slot(&mut self.farewell), if self.farewell.is_some() => self.farewell_done(done),
-            done = poll_slot(&mut self.io), if self.io.is_some() => self.io_done(done),
-            () = ring(&mut self.alarm), if self.alarm.is_some() => self.alarm = None,
+            order = poll_fn(|wake| tenancy.poll_order(heard, wake)) => News::Order(order),
+            done = poll_slot(&mut self.farewell), if self.farewell.is_some() => News::Farewell(done),
+            done = poll_slot(&mut self.io), if self.io.is_some() => News::Io(done),
+            () = ring(&mut self.alarm), if self.alarm.is_some() => News::Alarm,
+            output = callback => News::Returned(output),
+            // Last, since it sets a timer, for which there is no need where user code returns at once.
             never = rest(&mut self.reader), if self.reader.is_some() => match never {},
+        };
+        self.now = self.context.clock.now();
+        match news {
+            News::Order(order) => self.obey(order),
+            News::Farewell(done) => self.farewell_done(done),
+            News::Io(done) => self.io_done(done),
+            News::Alarm => self.alarm = None,
+            News::Returned(output) => return Some(output),
         }
+        None
     }
 
     /// An alarm that is set for earlier is kept: to wake up once in vain costs less than a timer for each step.
@@ -193,7 +215,7 @@ impl ShardRun {
             }
             Order::Restart => {
                 self.heard.restart = true;
-                let deadline = self.context.clock.now() + self.context.settings.drain_timeout;
+                let deadline = self.now + self.context.settings.drain_timeout;
                 self.begin_stop(StopReason::Restart, deadline);
             }
         }
@@ -232,7 +254,7 @@ impl ShardRun {
             FarewellDone::Lost(reason) => self.lose(reason),
             FarewellDone::NotPrepared(error) => {
                 tracing::warn!(error, "the end of the shard could not be prepared; it is tried again");
-                self.machine.handle_end_failed(error, self.context.clock.now(), self.context.random());
+                self.machine.handle_end_failed(error, self.now, self.context.random());
             }
         }
     }
@@ -240,26 +262,26 @@ impl ShardRun {
     /// A row that was deleted is made again by its holder as soon as it renews, or by the leader once the holder would have
     /// expired. Only where reading began at LATEST may a parent never have had one: it was closed before. Then, if neither
     /// makes it within twice that time, nobody will.
-    fn parents_over(&mut self, parents: Parents, now: Moment) -> bool {
+    fn parents_over(&mut self, parents: Parents) -> bool {
         if parents != Parents::Missing {
             self.parents_missing = None;
             return parents == Parents::Over;
         }
         let since = *self.parents_missing.get_or_insert_with(|| {
             tracing::warn!("a parent of the shard has no lease; it is waited for");
-            now
+            self.now
         });
         let expiry = self.context.settings.timings.expiry;
-        self.tenancy.stream.start == InitialPosition::Latest && now.since(since) > 2 * expiry
+        self.tenancy.stream.start == InitialPosition::Latest && self.now.since(since) > 2 * expiry
     }
 
     fn io_done(&mut self, done: IoDone) {
         self.io = None;
-        let (now, random) = (self.context.clock.now(), self.context.random());
+        let (now, random) = (self.now, self.context.random());
         self.tenancy.watch.answered(done.lag(), now);
         match done {
             IoDone::Parents(result) => {
-                let over = result.map(|parents| self.parents_over(parents, now));
+                let over = result.map(|parents| self.parents_over(parents));
                 self.machine.handle_parents(over, now, random);
             }
             IoDone::Proof(result) => self.machine.handle_proof(result, now, random),
@@ -270,7 +292,7 @@ impl ShardRun {
                         if let Some(loss) = fetched.data_loss {
                             let last = fetched.batch.iter().last().and_then(|record| record.arrival());
                             let service = last.map(|arrival| arrival + fetched.lag.unwrap_or_default());
-                            self.data_lost(loss, service, now);
+                            self.data_lost(loss, service);
                         }
                         let at_tip = self.kept.answered(fetched.lag, fetched.batch.is_empty(), asked, now);
                         if at_tip && self.machine.is_caught_up() {
@@ -297,6 +319,16 @@ fn start_position(checkpoint: &Checkpoint, start: Option<Timestamp>, now: Timest
         Checkpoint::Latest | Checkpoint::AtTimestamp => Position::AtTime(start.unwrap_or(now)),
         Checkpoint::TrimHorizon | Checkpoint::ShardEnd => Position::TrimHorizon,
     }
+}
+
+/// What the task was woken for.
+enum News<T> {
+    Order(Order),
+    Farewell(FarewellDone),
+    Io(IoDone),
+    Alarm,
+    /// User code is done.
+    Returned(T),
 }
 
 async fn poll_slot<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
