@@ -52,7 +52,20 @@ pub(crate) trait Answer: std::fmt::Debug + Send + 'static {
     }
 }
 
+/// Who sends a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) process: ProcessId,
+    /// When the call began that it is a part of, if that was before.
+    pub(crate) began: Option<At>,
+}
+
 impl Fabric {
+    /// The time.
+    pub(crate) fn now(&self) -> At {
+        self.timeline.now()
+    }
+
     pub(crate) fn new(
         table: Table,
         timeline: Timeline,
@@ -138,13 +151,13 @@ impl Fabric {
     /// Makes a call. `run` is what it does to the table when it arrives there, perhaps twice.
     pub(crate) async fn call<R: Answer>(
         self: &Arc<Self>,
-        process: ProcessId,
+        Caller { process, began }: Caller,
         request: Request,
         run: impl Fn(&MemoryStore) -> R + Send + Sync + 'static,
     ) -> R {
         let (number, fate) = self.fate(process, &request);
         self.recorder.note(|| format!("{process} call {number} {}: {fate:?}", describe(&request)));
-        let sent = self.timeline.now();
+        let sent = began.unwrap_or_else(|| self.now());
         let call = Arc::new(Call { fabric: Arc::clone(self), process, number, sent, request, run });
         let silence = || R::unknown(StoreError::Unavailable("the connection broke (simulated)".into()));
         match fate {

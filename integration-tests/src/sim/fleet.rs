@@ -72,8 +72,9 @@ impl Fleet {
         let reads = (scenario.reads.clone(), random());
         let stream = Stream::new(&timeline, &recorder, (scenario.shards, scenario.batch), reads)?;
         let handlers = Handlers::new(&timeline, &recorder, scenario.habits.clone(), random());
-        let (reader, variant) = (scenario.reader, options.variant);
-        let world = World { executor, recorder, fabric, stream, handlers, reader, variant, ended: Arc::default() };
+        let Scenario { reader, transactions, .. } = scenario;
+        let (variant, ended) = (options.variant, Arc::default());
+        let world = World { executor, recorder, fabric, stream, handlers, reader, transactions, variant, ended };
         let mut fleet = Fleet {
             timeline,
             world,

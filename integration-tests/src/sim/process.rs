@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) handlers: Arc<Handlers>,
     /// What reads the stream.
     pub(crate) reader: Reader,
+    /// Whether the table has transactions.
+    pub(crate) transactions: bool,
     /// How the protocol is broken, if it is.
     pub(crate) variant: Option<Variant>,
     /// Processes that have ended, for whoever drives the run.
@@ -74,7 +76,8 @@ impl World {
     async fn run(&self, own: Own) -> Outcome {
         let Own { process, worker, machine, seed, failover, settings, stop } = own;
         let library = wire::source(self.reader, &self.stream, (process, &machine));
-        let store = SimStore { fabric: Arc::clone(&self.fabric), process };
+        let store =
+            SimStore { fabric: Arc::clone(&self.fabric), process, transactions: self.transactions, began: None };
         let builder = Worker::builder(settings.or(Settings::new("simulation", STREAM)).worker_id(&worker));
         let worker = WorkerId::new(worker).expect("the names of a run are in order");
         let worker = Kit { store, machine, worker, failover }

@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     pub(crate) checkpoint_interval: Option<Duration>,
     /// What reads the stream.
     pub(crate) reader: Reader,
+    /// Whether the table has transactions. DynamoDB has; some that speak like it do not.
+    pub(crate) transactions: bool,
     /// When the faults end.
     pub(crate) calm_at: At,
     /// What happens until then, in order.
@@ -119,6 +121,7 @@ impl Scenario {
             write_every: Duration::from_millis(every),
             checkpoint_interval: random.bool().then(|| failover.mul_f64(0.05 + random.f64())),
             reader: Reader::Model,
+            transactions: true,
             faults,
             calm_at,
             script: Vec::new(),
@@ -127,6 +130,7 @@ impl Scenario {
         // Drawn last: what is drawn before stays what it was.
         let drawn = READERS[random.usize(..READERS.len())];
         scenario.reader = options.reader.unwrap_or(drawn);
+        scenario.transactions = random.u8(..6) > 0;
         scenario
     }
 }

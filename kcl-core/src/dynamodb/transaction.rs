@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Put, TransactWriteItem, Update};
 
@@ -9,6 +11,7 @@ use super::errors::{Failure, failure, is_throttling};
 use super::expression::Expression;
 use super::store::{DynamoDbStore, may_be_a_lease};
 use super::{lease_expression, write};
+use crate::ports::transact_row_by_row;
 use crate::row_names as a;
 use crate::types::{LeaseKey, StepResult, StoreError, TRANSACTION_LIMIT, TransactionOutcome, TransactionStep};
 
@@ -20,6 +23,10 @@ impl DynamoDbStore {
         };
         match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => TransactionOutcome::Applied,
+            Err(error) if lacks_transactions(&error) => {
+                tracing::warn!("this server has no transactions; the end of a shard is written row by row");
+                transact_row_by_row(self, steps).await
+            }
             Err(error) => match (error.as_service_error(), failure(&error)) {
                 (Some(TransactWriteItemsError::TransactionCanceledException(cancelled)), _) => {
                     outcome(cancelled.cancellation_reasons(), steps.len())
@@ -86,6 +93,11 @@ fn check(steps: &[TransactionStep]) -> Result<(), StoreError> {
         Some(twice) => Err(StoreError::Invalid(format!("a transaction names each row once, but {twice} twice"))),
         None => Ok(()),
     }
+}
+
+/// DynamoDB itself has them. Other servers with its API need not.
+fn lacks_transactions<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("UnknownOperationException")
 }
 
 fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {

@@ -7,6 +7,7 @@ mod clock;
 mod fleet_store;
 mod lease_store;
 mod processor;
+mod row_by_row;
 mod spawner;
 mod stream_source;
 
@@ -17,5 +18,6 @@ pub use processor::{
     BoxError, CheckpointError, CheckpointSink, Checkpointer, FailureScope, LeaseLostReason, ProcessContext,
     ProcessError, RecordProcessor, RecordProcessorFactory, ShardContext,
 };
+pub use row_by_row::transact_row_by_row;
 pub use spawner::{Spawner, TokioSpawner};
 pub use stream_source::{DataLoss, Fetched, ListedShards, ReadError, ShardReader, SourceError, StreamSource};

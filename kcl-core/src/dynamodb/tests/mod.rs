@@ -3,6 +3,7 @@
 mod errors;
 mod expressions;
 mod fixtures;
+mod row_by_row;
 mod rows;
 mod start;
 mod transport;
