@@ -66,6 +66,11 @@ impl Fabric {
         self.timeline.now()
     }
 
+    /// As long as a client waits for an answer.
+    pub(crate) async fn attempt(&self) {
+        self.timeline.sleep(self.failover / 10).await;
+    }
+
     pub(crate) fn new(
         table: Table,
         timeline: Timeline,

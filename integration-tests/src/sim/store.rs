@@ -37,7 +37,15 @@ impl SimStore {
 #[async_trait]
 impl LeaseStore for SimStore {
     async fn start(&self) -> Result<(), StoreStartError> {
-        self.fabric.call(self.caller(), Request::Start, |store| settled(store.start())).await
+        let call = self.fabric.call(self.caller(), Request::Start, |store| settled(store.start()));
+        tokio::select! {
+            biased;
+            answer = call => answer,
+            // A start is many calls, each with the time-out of its client; the runtime has none around all of them.
+            () = self.fabric.attempt() => {
+                Err(StoreStartError::Store(StoreError::Unavailable("no answer in time (simulated)".into())))
+            }
+        }
     }
 
     async fn scan(&self, projection: Projection, page: Option<PageToken>) -> Result<RowPage, StoreError> {
