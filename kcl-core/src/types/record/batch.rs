@@ -46,6 +46,7 @@ impl RecordBatch {
     }
 
     /// How many records there are.
+    #[inline]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -56,20 +57,24 @@ impl RecordBatch {
     }
 
     /// The records in order.
+    #[inline]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Record> + ExactSizeIterator + '_ {
         (self.start..self.end).map(|index| self.record(index))
     }
 
+    #[inline]
     fn record(&self, index: usize) -> Record {
         Record { buffer: self.buffer.clone(), index, redelivered_through: self.redelivered_through.clone() }
     }
 
     /// The record at `index`, counted from 0.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Record> {
         (index < self.len()).then(|| self.record(self.start + index))
     }
 
     /// The record at `index`, which is less than [`len`](RecordBatch::len).
+    #[inline]
     pub(crate) fn at(&self, index: usize) -> Record {
         debug_assert!(index < self.len(), "{index} of {}", self.len());
         self.record(self.start + index)
@@ -139,6 +144,7 @@ pub struct IntoRecords {
 impl Iterator for IntoRecords {
     type Item = Record;
 
+    #[inline]
     fn next(&mut self) -> Option<Record> {
         let record = self.batch.first()?;
         self.batch.start += 1;

@@ -54,6 +54,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
+    #[inline]
     fn user(&self, index: usize) -> Option<&UserEntry> {
         self.opened.as_ref().map(|opened| &opened.users[index])
     }
@@ -64,6 +65,7 @@ impl Buffer {
         &self.delivered.entries[index]
     }
 
+    #[inline]
     pub(super) fn data(&self, index: usize) -> &Bytes {
         self.user(index).map_or_else(|| &self.delivered.entries[index].data, |user| &user.data)
     }

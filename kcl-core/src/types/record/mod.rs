@@ -30,6 +30,7 @@ pub struct Record {
 
 impl Record {
     /// The user's bytes.
+    #[inline]
     pub fn data(&self) -> &Bytes {
         self.buffer.data(self.index)
     }
